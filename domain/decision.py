@@ -1,0 +1,68 @@
+"""The decision: what the rules say about a proposal. Every default is *ask a human*."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from domain.values import Intent, Json, Priority, Value
+
+
+class Outcome(StrEnum):
+    """Ordered from loosest to strictest: `strictness` grows."""
+
+    PROCEED = "proceed"
+    ASK_HUMAN = "ask_human"
+    REFUSE = "refuse"
+
+    @property
+    def strictness(self) -> int:
+        return list(Outcome).index(self)
+
+
+class Reason(Value):
+    """Why, for people and for machines: one rule that fired."""
+
+    code: str
+    """Stable snake_case, e.g. `within_limit`, `over_auto_limit`, `outside_window`."""
+    rule: str
+    """The pack or invariant it comes from, e.g. `refund`."""
+    message: str = ""
+    """A sentence for an operator. Contains no personal data."""
+    version: int = 0
+    """Version of the pack; 0 for an invariant in code."""
+    facts: Json = {}
+    """The facts the rule looked at, by name. No personal data."""
+
+
+class Issue(Value):
+    """A claim or an argument that facts do not back."""
+
+    code: str
+    check: str
+    """The verification rule, e.g. `amounts`."""
+    message: str = ""
+
+
+class JudgedAction(Value):
+    """One action with its verdict. `digest` binds an approval to exactly this call."""
+
+    tool: str
+    arguments: Json = {}
+    outcome: Outcome = Outcome.ASK_HUMAN
+    digest: str = ""
+
+
+class Decision(Value):
+    """What may happen. `proceed` needs every action to proceed; one refusal refuses all, one doubt asks a person."""
+
+    outcome: Outcome = Outcome.ASK_HUMAN
+    priority: Priority = Priority.NORMAL
+    intent: Intent = Intent.OTHER
+    confidence: float = Field(default=0.0, ge=0.0, le=1.0)
+    actions: tuple[JudgedAction, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    """What verification of the actions found. Any issue means it did not proceed."""
+    policy_version: int = 0
+    digest: str = ""
+    """SHA-256 over outcome, actions, reasons and versions: equal facts give equal digests, on every machine."""

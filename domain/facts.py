@@ -1,0 +1,71 @@
+"""What is known about a customer at one moment, read by read tools. Decisions use facts, never claims in text."""
+
+from datetime import datetime
+
+from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
+
+
+class Account(Value):
+    """What `get_account` supplies. Personal fields (name, e-mail) are for addressing a reply, never for a rule."""
+
+    customer_id: CustomerId
+    name: str = ""
+    email: str | None = None
+    phone: str | None = None
+    plan: Plan = Plan.FREE
+    status: AccountStatus = AccountStatus.SUSPENDED
+    """Unknown reads as suspended: nothing proceeds by itself on an account we know nothing about."""
+    language: str | None = None
+    time_zone: str | None = None
+    region: str | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is AccountStatus.ACTIVE
+
+
+class Invoice(Value):
+    """One invoice of `get_billing`. `refunded` comes from the effect ledger; so does what is still in flight."""
+
+    id: str
+    total: Money
+    status: InvoiceStatus = InvoiceStatus.VOID
+    paid_at: datetime | None = None
+    description: str = ""
+    refunded: MinorUnits = 0
+    """Minor units confirmed as given back."""
+    in_flight: MinorUnits = 0
+    """Minor units reserved, dispatched or unknown: neither given back for sure nor free to give."""
+
+    @property
+    def refundable(self) -> Money:
+        """What could still be given back. Zero unless the invoice is paid."""
+        if self.status is not InvoiceStatus.PAID:
+            return Money(amount=0, currency=self.total.currency)
+        return Money(amount=max(0, self.total.amount - self.refunded - self.in_flight), currency=self.total.currency)
+
+
+class History(Value):
+    """What was done for this customer lately, from the ledger. Counts include this interaction's own past attempts never."""
+
+    refunded_in_period: int = 0
+    """Minor units refunded or in flight within the refund policy's period, all currencies added: the cautious sum."""
+    escalations_in_period: int = 0
+    """Handoffs opened in the last 24 hours."""
+    actions_last_minute: int = 0
+    actions_last_hour: int = 0
+    """Effects with consequences (not reads) reserved for this customer."""
+    open_tickets: int = 0
+
+
+class Facts(Value):
+    """Everything a decision may look at. `now` is a fact like the others: rules never read a clock."""
+
+    now: datetime
+    account: Account
+    invoices: tuple[Invoice, ...] = ()
+    """Latest payment first; unpaid ones last."""
+    history: History = History()
+
+    def invoice(self, invoice_id: str) -> Invoice | None:
+        return next((i for i in self.invoices if i.id == invoice_id), None)
