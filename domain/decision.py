@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from domain.digest import digest
 from domain.values import Intent, Json, Priority, Value
 
 
@@ -66,3 +67,30 @@ class Decision(Value):
     policy_version: int = 0
     digest: str = ""
     """SHA-256 over outcome, actions, reasons and versions: equal facts give equal digests, on every machine."""
+
+
+def sealed(decision: Decision, **versions: Json) -> Decision:
+    """The decision with its digest. `versions` says which rules and which agent were in force, by name.
+
+    Left out are the wording of messages, which decides nothing, and confidence and priority, which are inputs of the
+    reasons and of the queue.
+    """
+    said = {
+        "outcome": decision.outcome,
+        "actions": [action.model_dump(mode="json") for action in decision.actions],
+        "reasons": [reason.model_dump(mode="json", exclude={"message"}) for reason in decision.reasons],
+        "issues": [issue.model_dump(mode="json", exclude={"message"}) for issue in decision.issues],
+        "policyVersion": decision.policy_version,
+        "versions": versions,
+    }
+    return decision.model_copy(update={"digest": digest(said)})
+
+
+def asking(decision: Decision, reason: Reason) -> Decision:
+    """The decision after a later check said no to what was to proceed (a limit reached meanwhile, say): a person is
+    asked, for `reason` first, and nothing in it proceeds. A decision that did not proceed stays as it is."""
+    if decision.outcome is not Outcome.PROCEED:
+        return decision
+    held = tuple(action.model_copy(update={"outcome": Outcome.ASK_HUMAN}) for action in decision.actions)
+    changes = {"outcome": Outcome.ASK_HUMAN, "actions": held, "reasons": (reason, *decision.reasons)}
+    return sealed(decision.model_copy(update=changes), before={"digest": decision.digest})

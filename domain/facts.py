@@ -46,7 +46,7 @@ class Invoice(Value):
 
 
 class History(Value):
-    """What was done for this customer lately, from the ledger. Counts include this interaction's own past attempts never."""
+    """What was done for this customer lately, from the ledger."""
 
     refunded_in_period: int = 0
     """Minor units refunded or in flight within the refund policy's period, all currencies added: the cautious sum."""

@@ -13,7 +13,6 @@ from domain.facts import Account, Facts
 from domain.ports import Ports
 from domain.values import CustomerId, Json, Money, Value
 
-
 A = TypeVar("A", bound=Value)
 
 

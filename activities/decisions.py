@@ -1,0 +1,204 @@
+"""Decide, once, on facts read now; reserve what may run in the same transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from temporalio import activity
+
+from activities.failures import durable
+from activities.record import FIRST, planned
+from domain.agents.agent import AgentSpec
+from domain.agents.support import propose
+from domain.decision import Decision, Issue, JudgedAction, Outcome, Reason
+from domain.errors import ReservationRefused
+from domain.facts import Facts
+from domain.handoff import HandoffKind
+from domain.interaction import AdmitInput, InteractionRef, JudgeInput, PlannedEffect, Verdict
+from domain.judgement import judge
+from domain.policies import PolicyBook
+from domain.ports import Failpoints
+from domain.proposal import ProposedAction, Understanding
+from domain.tools.handoff_to_human import handoff_to_human
+from domain.tools.tool import AnyTool
+from domain.values import DecisionId, EffectId, HandoffId, Mode
+from domain.verification import verify_action
+from schema.decisions import DecisionRepository, RecordedDecision
+from schema.effects import Approval, EffectRepository, Reservation, ReservationLimits
+from schema.facts import load_facts
+from schema.handoffs import HandoffRepository
+from schema.interactions import Interaction, InteractionRepository
+from schema.money import Amount, check_money
+from schema.session import Database, Session
+
+
+class DecisionActivities:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        book: PolicyBook,
+        agent: AgentSpec,
+        tools: Mapping[str, AnyTool],
+        now: Callable[[], datetime],
+        failpoints: Failpoints,
+    ) -> None:
+        self._db = db
+        self._book = book
+        self._agent = agent
+        self._tools = tools
+        self._now = now
+        self._failpoints = failpoints
+        self._limits = ReservationLimits(
+            cumulative=book.parameter("refund", "cumulative_limit"),
+            period=timedelta(days=book.parameter("refund", "period_days")),
+        )
+
+    @activity.defn(name="decisions.judge")
+    @durable
+    async def judge(self, request: JudgeInput) -> Verdict:
+        """Apply the rules, record the decision, reserve its effects. A repeat returns the first record."""
+        ref = request.interaction
+        async with self._db.transaction(ref.organisation) as session:
+            recorded = await DecisionRepository(session).find(ref.interaction_id, FIRST)
+            if recorded is None:
+                return await self._decide(session, ref, request.understanding)
+            return self._verdict(recorded.decision, await self._standing(session, ref))
+
+    @activity.defn(name="decisions.admit")
+    @durable
+    async def admit(self, request: AdmitInput) -> Verdict:
+        """Reserve exactly what a person approved; the approval is consumed with it, once. A repeat finds it done.
+
+        No effects in the verdict mean that what was approved is no longer possible.
+        """
+        ref = request.interaction
+        async with self._db.transaction(ref.organisation) as session:
+            recorded = await DecisionRepository(session).find(ref.interaction_id, FIRST)
+            assert recorded is not None, "an approval names a recorded decision"
+            effects = await self._standing(session, ref)
+            if not effects:
+                effects = await self._admit(session, ref, recorded, request.handoff_id)
+        verdict = self._verdict(recorded.decision, effects)
+        return verdict.model_copy(update={"outcome": Outcome.PROCEED})
+
+    async def _decide(self, session: Session, ref: InteractionRef, understanding: Understanding) -> Verdict:
+        interaction = await InteractionRepository(session).get(ref.interaction_id)
+        facts = await load_facts(session, interaction.customer_id, self._now(), refund_period=self._limits.period)
+        proposal = propose(understanding, facts)
+        decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
+        live = ref.mode is Mode.LIVE
+        if live and decision.outcome is Outcome.PROCEED:
+            decision = await self._unless_over_limit(session, interaction, decision, facts.now)
+        decision_id, decision = await DecisionRepository(session).record_once(
+            ref.interaction_id, FIRST, decision, proposal=proposal, facts=facts, mode=ref.mode, at=facts.now
+        )
+        effects: tuple[PlannedEffect, ...] = ()
+        if live and decision.outcome is Outcome.PROCEED:
+            wanted = self._reservations(interaction, decision, decision_id, facts.now)
+            effects = self._planned(wanted, await EffectRepository(session).reserve(wanted, limits=self._limits))
+        return self._verdict(decision, effects)
+
+    async def _unless_over_limit(
+        self, session: Session, interaction: Interaction, decision: Decision, at: datetime
+    ) -> Decision:
+        """The rules looked at facts; the ledger looks again under its lock. What no longer fits asks a person."""
+        amounts = [
+            Amount(r.money, r.subject)
+            for r in self._reservations(interaction, decision, DecisionId(""), at)
+            if r.money is not None
+        ]
+        if not amounts:
+            return decision
+        try:
+            await check_money(session, interaction.customer_id, amounts, self._limits, at)
+        except ReservationRefused as refused:
+            reason = Reason(code=str(refused.details["reason"]), rule="ledger", message=refused.message)
+            return asked_because(decision, reason)
+        return decision
+
+    async def _admit(
+        self, session: Session, ref: InteractionRef, recorded: RecordedDecision, handoff_id: HandoffId
+    ) -> tuple[PlannedEffect, ...]:
+        interaction = await InteractionRepository(session).get(ref.interaction_id)
+        handoff = await HandoffRepository(session).get(handoff_id)
+        wanted = self._reservations(interaction, recorded.decision, recorded.id, self._now())
+        amounts = [Amount(r.money, r.subject) for r in wanted if r.money is not None]
+        try:
+            if amounts:
+                await check_money(session, interaction.customer_id, amounts, None, self._now())
+        except ReservationRefused:
+            return ()
+        approval = Approval(handoff_id, handoff.digest)
+        return self._planned(wanted, await EffectRepository(session).reserve(wanted, approval=approval))
+
+    async def _standing(self, session: Session, ref: InteractionRef) -> tuple[PlannedEffect, ...]:
+        standing = await EffectRepository(session).list_for_interaction(ref.interaction_id)
+        return planned([s.effect for s in standing], self._tools)
+
+    def _planned(self, wanted: Sequence[Reservation], ids: Sequence[EffectId]) -> tuple[PlannedEffect, ...]:
+        return tuple(
+            PlannedEffect(
+                effect_id=effect_id, tool=r.tool, atomic=self._tools[r.tool].atomic, outlet=self._tools[r.tool].outlet
+            )
+            for r, effect_id in zip(wanted, ids, strict=True)
+        )
+
+    def _reservations(
+        self, interaction: Interaction, decision: Decision, decision_id: DecisionId, at: datetime
+    ) -> tuple[Reservation, ...]:
+        """One per action with consequences, in order. A refused action is never among them."""
+        return tuple(
+            reservation(self._tools[action.tool], action, interaction, ordinal, decision, decision_id, at)
+            for ordinal, action in enumerate(decision.actions)
+            if action.outcome is not Outcome.REFUSE and self._has_consequences(action.tool)
+        )
+
+    def _has_consequences(self, name: str) -> bool:
+        return name in self._tools and name != handoff_to_human.name and self._tools[name].has_consequences
+
+    def _verify(self, action: ProposedAction, facts: Facts) -> Sequence[Issue]:
+        return verify_action(action, facts, self._tools)
+
+    def _verdict(self, decision: Decision, effects: tuple[PlannedEffect, ...]) -> Verdict:
+        approvable = any(self._has_consequences(a.tool) and a.outcome is not Outcome.REFUSE for a in decision.actions)
+        return Verdict(
+            outcome=decision.outcome,
+            priority=decision.priority,
+            intent=decision.intent,
+            confidence=decision.confidence,
+            reasons=tuple(reason.code for reason in decision.reasons),
+            effects=effects,
+            handoff_kind=HandoffKind.APPROVAL if approvable else HandoffKind.TAKEOVER,
+        )
+
+
+def asked_because(decision: Decision, reason: Reason) -> Decision:
+    """The same decision, but a person must say yes first."""
+    return decision.model_copy(update={"outcome": Outcome.ASK_HUMAN, "reasons": (reason, *decision.reasons)})
+
+
+def reservation(
+    tool: AnyTool,
+    action: JudgedAction,
+    interaction: Interaction,
+    ordinal: int,
+    decision: Decision,
+    decision_id: DecisionId,
+    at: datetime,
+) -> Reservation:
+    """What the ledger must hold of one judged action."""
+    arguments = tool.parse(action.arguments)
+    return Reservation(
+        interaction_id=interaction.id,
+        decision_id=decision_id,
+        customer_id=interaction.customer_id,
+        ordinal=ordinal,
+        tool=tool.name,
+        effect_class=tool.effect,
+        arguments=action.arguments,
+        digest=action.digest,
+        policy_version=decision.policy_version,
+        at=at,
+        subject=tool.subject(arguments),
+        money=tool.money(arguments),
+    )

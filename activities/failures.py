@@ -1,0 +1,44 @@
+"""Domain error → Temporal failure, in one place. Messages of foreign exceptions never travel: they may be personal."""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from domain.errors import HoldfastError
+
+UNEXPECTED_ATTEMPTS = 5
+"""A bug is retried a few times (a deploy may be under way), then it gives up and a person is asked."""
+
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def durable(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """Wraps an activity method: errors leave as `ApplicationError` with our code as type, and nothing personal."""
+
+    @wraps(method)
+    async def run(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await method(self, *args, **kwargs)
+        except HoldfastError as error:
+            activity.logger.warning("an activity could not finish", extra={"code": error.code, **_safe(error)})
+            raise ApplicationError(error.code, type=error.code, non_retryable=not error.retryable) from None
+        except ApplicationError:
+            raise
+        except Exception as error:
+            last = activity.info().attempt >= UNEXPECTED_ATTEMPTS
+            activity.logger.exception("unexpected error in an activity", extra={"error": type(error).__name__})
+            raise ApplicationError(type(error).__name__, type="internal", non_retryable=last) from None
+
+    return cast(Callable[Concatenate[S, P], Coroutine[Any, Any, R]], run)
+
+
+def _safe(error: HoldfastError) -> dict[str, str]:
+    """The details that are codes: never what a caller wrote."""
+    return {name: str(error.details[name]) for name in ("reason", "sqlstate", "dependency") if name in error.details}

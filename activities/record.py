@@ -1,0 +1,113 @@
+"""Everything recorded about one interaction, read in one transaction: what replies and answers are made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
+from domain.decision import Decision, Issue, Outcome
+from domain.facts import Facts
+from domain.interaction import EffectState, InteractionRef, InteractionStatus, PlannedEffect
+from domain.tools.tool import AnyTool
+from domain.values import DecisionId, Json, Mode
+from domain.verification.evidence import DoneAction
+from schema.customers import CustomerRepository
+from schema.decisions import DecisionRepository
+from schema.effects import Effect, EffectRepository, EffectStanding
+from schema.interactions import Interaction, InteractionRepository
+from schema.session import Session
+
+FIRST = "first"
+"""The stage of the decision taken on the message itself."""
+
+
+@dataclass(frozen=True)
+class Record:
+    interaction: Interaction
+    facts: Facts
+    decision_id: DecisionId | None
+    decision: Decision | None
+    """None when the rules were never reached: something failed before."""
+    effects: tuple[EffectStanding, ...]
+
+    def done(self, tools: Mapping[str, AnyTool]) -> tuple[DoneAction, ...]:
+        """What happened, action by action. In shadow: what would have, as previews that count as done."""
+        if self.interaction.mode is Mode.SHADOW:
+            return tuple(self._previews(tools))
+        return tuple(
+            DoneAction(tool=s.effect.tool, arguments=s.effect.arguments, effect_state=s.state, result=s.result or {})
+            for s in self.effects
+        )
+
+    def _previews(self, tools: Mapping[str, AnyTool]) -> Sequence[DoneAction]:
+        return [
+            DoneAction(
+                tool=action.tool,
+                arguments=action.arguments,
+                effect_state=EffectState.PREVIEW,
+                result=_preview(tools[action.tool], action.arguments, self.facts),
+            )
+            for action in (self.decision.actions if self.decision else ())
+            if action.tool in tools and tools[action.tool].has_consequences
+        ]
+
+    def answer(
+        self,
+        tools: Mapping[str, AnyTool],
+        *,
+        status: InteractionStatus,
+        reply: str | None,
+        issues: Sequence[Issue] = (),
+        handoff: ShownHandoff | None = None,
+    ) -> Answer:
+        """The answer as of now."""
+        asked = Asked.model_validate(self.interaction, from_attributes=True)
+        return answer_of(
+            asked,
+            status=status,
+            reply=reply,
+            decision=self.decision,
+            actions=[shown(action) for action in self.done(tools)],
+            reply_issues=issues,
+            handoff=handoff,
+        )
+
+
+def shown(action: DoneAction) -> ShownAction:
+    """To the outside, an effect under way is a reserved one."""
+    state = EffectState.RESERVED if action.effect_state is EffectState.DISPATCHED else action.effect_state
+    return ShownAction(tool=action.tool, arguments=action.arguments, effect=state, result=action.result)
+
+
+def planned(effects: Sequence[Effect], tools: Mapping[str, AnyTool]) -> tuple[PlannedEffect, ...]:
+    """How each reserved effect must be carried out."""
+    return tuple(
+        PlannedEffect(effect_id=e.id, tool=e.tool, atomic=tools[e.tool].atomic, outlet=tools[e.tool].outlet)
+        for e in effects
+        if e.tool in tools
+    )
+
+
+def status_of(outcome: Outcome) -> InteractionStatus:
+    """How an interaction ends that nobody has to look at."""
+    return InteractionStatus.REFUSED if outcome is Outcome.REFUSE else InteractionStatus.COMPLETED
+
+
+async def read_record(session: Session, ref: InteractionRef, now: datetime) -> Record:
+    """Raises `InteractionNotFound`. Facts are those of the decision, with the account as it is now."""
+    interaction = await InteractionRepository(session).get(ref.interaction_id)
+    account = await CustomerRepository(session).get_account(interaction.customer_id)
+    recorded = await DecisionRepository(session).find(ref.interaction_id, FIRST)
+    effects = await EffectRepository(session).list_for_interaction(ref.interaction_id)
+    facts = recorded.facts if recorded else Facts(now=now, account=account)
+    return Record(
+        interaction=interaction,
+        facts=facts.model_copy(update={"account": account}),
+        decision_id=recorded.id if recorded else None,
+        decision=recorded.decision if recorded else None,
+        effects=effects,
+    )
+
+
+def _preview(tool: AnyTool, arguments: Json, facts: Facts) -> Json:
+    return tool.preview(tool.parse(arguments), facts)

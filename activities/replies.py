@@ -1,0 +1,187 @@
+"""The one commit point: compose the reply, check every claim in it, and only then let it out, everywhere at once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from temporalio import activity
+
+from activities.failures import durable
+from activities.record import Record, planned, read_record, status_of
+from domain.decision import Decision, Issue, Outcome
+from domain.digest import digest
+from domain.handoff import HandoffDecision, Resolution
+from domain.interaction import CommitInput, Committed, EffectState, InteractionStatus, PlannedEffect
+from domain.ports import Failpoints
+from domain.replies import compose_reply, holding_reply, operator_declined_reply
+from domain.tools.send_email import send_email
+from domain.tools.tool import AnyTool
+from domain.values import Mode
+from domain.verification import verify_reply
+from domain.verification.evidence import Evidence
+from schema.audit import AuditEvent, AuditRepository
+from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
+from schema.effects import EffectRepository, Reservation
+from schema.handoffs import HandoffRepository
+from schema.interactions import InteractionRepository
+from schema.session import Database, Session
+
+FOLLOW_UP = 1000
+"""The ordinal of the e-mail that carries a person's answer: after every action of the decision."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What would leave, and why it may not."""
+
+    status: InteractionStatus
+    reply: str
+    issues: tuple[Issue, ...] = ()
+    blocked_by: str | None = None
+
+
+class ReplyActivities:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        tools: Mapping[str, AnyTool],
+        now: Callable[[], datetime],
+        failpoints: Failpoints,
+    ) -> None:
+        self._db = db
+        self._tools = tools
+        self._now = now
+        self._failpoints = failpoints
+
+    @activity.defn(name="replies.commit")
+    @durable
+    async def commit(self, request: CommitInput) -> Committed:
+        """Store the answer once, with its deliveries. A blocked reply stores nothing and says why."""
+        self._failpoints.hit("F8")
+        ref = request.interaction
+        async with self._db.transaction(ref.organisation) as session:
+            record = await read_record(session, ref, self._now())
+            if record.interaction.finished_at is not None:
+                return Committed(status=record.interaction.status, outlets=self._outlets(record))
+            draft = await self._draft(session, record, request.resolution)
+            if draft.blocked_by:
+                return Committed(blocked_by=draft.blocked_by)
+            outlets = await self._store(session, record, draft, request.resolution)
+        return Committed(status=draft.status, outlets=outlets)
+
+    async def _draft(self, session: Session, record: Record, resolution: Resolution | None) -> Draft:
+        if resolution and resolution.decision is not HandoffDecision.APPROVED:
+            return await self._by_operator(session, record, resolution)
+        return self._by_agent(record, approved=resolution is not None)
+
+    def _by_agent(self, record: Record, *, approved: bool) -> Draft:
+        """The agent's own reply: only over effects that are certain, only with claims that are backed."""
+        decision = record.decision
+        if decision is None:
+            return Draft(InteractionStatus.RUNNING, "", blocked_by="nothing_decided")
+        if trouble := _trouble(record, approved):
+            return Draft(InteractionStatus.RUNNING, "", blocked_by=trouble)
+        outcome = Outcome.PROCEED if approved else decision.outcome
+        decision = decision.model_copy(update={"outcome": outcome})
+        done = record.done(self._tools)
+        if outcome is Outcome.ASK_HUMAN:  # shadow only: live opened a handoff instead
+            return Draft(InteractionStatus.WAITING_FOR_HUMAN, holding_reply(decision, decision.priority))
+        reply = compose_reply(decision, record.facts, done, intent=decision.intent, draft=None)
+        issues = verify_reply(reply, Evidence.of(decision, record.facts, done, mode=record.interaction.mode))
+        if issues:
+            return Draft(InteractionStatus.RUNNING, reply, issues, blocked_by="reply_not_backed")
+        return Draft(status_of(outcome), reply)
+
+    async def _by_operator(self, session: Session, record: Record, resolution: Resolution) -> Draft:
+        """A person's words are theirs: they leave as written."""
+        handoff = await HandoffRepository(session).get(resolution.handoff_id)
+        reply = str((handoff.resolution or {}).get("reply") or "")
+        if resolution.decision is HandoffDecision.RESOLVED:
+            return Draft(InteractionStatus.COMPLETED, reply)
+        return Draft(InteractionStatus.REFUSED, reply or operator_declined_reply(record.decision or Decision()))
+
+    async def _store(
+        self, session: Session, record: Record, draft: Draft, resolution: Resolution | None
+    ) -> tuple[PlannedEffect, ...]:
+        """The commit: reply, answer, deliveries and audit stand or fall together."""
+        interactions, now = InteractionRepository(session), self._now()
+        interaction, decision = record.interaction, record.decision
+        answer = record.answer(self._tools, status=draft.status, reply=draft.reply, issues=draft.issues)
+        if interaction.answer is None and decision:
+            await interactions.answer(
+                interaction.id,
+                status=draft.status,
+                intent=decision.intent,
+                confidence=decision.confidence,
+                outcome=decision.outcome,
+                reply=draft.reply,
+                answer=answer.model_dump(mode="json"),
+                at=now,
+            )
+        else:
+            await interactions.finish(interaction.id, draft.status, draft.reply, now)
+        if interaction.mode is Mode.SHADOW:
+            return ()
+        outlets = await self._reserve_outlets(session, record, resolution)
+        await self._deliver(session, record, draft, outlets)
+        await AuditRepository(session).append(
+            AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id)
+        )
+        return outlets
+
+    async def _reserve_outlets(
+        self, session: Session, record: Record, resolution: Resolution | None
+    ) -> tuple[PlannedEffect, ...]:
+        """Effects that carry the reply outside. What a person answered goes by e-mail too, if there is an address."""
+        waiting = self._outlets(record)
+        if waiting or resolution is None or not record.facts.account.email or record.decision_id is None:
+            return waiting
+        arguments = send_email.arguments(purpose="reply").model_dump(mode="json")
+        follow_up = Reservation(
+            interaction_id=record.interaction.id,
+            decision_id=record.decision_id,
+            customer_id=record.interaction.customer_id,
+            ordinal=FOLLOW_UP,
+            tool=send_email.name,
+            effect_class=send_email.effect,
+            arguments=arguments,
+            digest=digest(arguments),
+            policy_version=0,
+            at=self._now(),
+            handoff_id=resolution.handoff_id,
+        )
+        (effect_id,) = await EffectRepository(session).reserve([follow_up])
+        return (PlannedEffect(effect_id=effect_id, tool=send_email.name, outlet=True),)
+
+    async def _deliver(self, session: Session, record: Record, draft: Draft, outlets: Sequence[PlannedEffect]) -> None:
+        message = NewDelivery(
+            interaction_id=record.interaction.id,
+            customer_id=record.interaction.customer_id,
+            purpose="answer" if record.interaction.answer is None else "final_reply",
+            channel=record.interaction.channel.value,
+            body=draft.reply,
+            at=self._now(),
+            status=DeliveryStatus.DELIVERED,
+        )
+        await DeliveryRepository(session).add(message)
+        for outlet in outlets:
+            await DeliveryRepository(session).add(
+                replace(message, channel="email", status=DeliveryStatus.PENDING, effect_id=outlet.effect_id)
+            )
+
+    def _outlets(self, record: Record) -> tuple[PlannedEffect, ...]:
+        waiting = [s.effect for s in record.effects if not s.state.is_final and self._tools[s.effect.tool].outlet]
+        return planned(waiting, self._tools)
+
+
+def _trouble(record: Record, approved: bool) -> str | None:
+    """An effect that is not certain: the reply could only guess, so a person looks."""
+    states = {standing.state for standing in record.effects}
+    if EffectState.UNKNOWN in states:
+        return "effect_unknown"
+    if EffectState.FAILED in states:
+        return "effect_failed"
+    if approved and not record.effects:
+        return "approval_no_longer_possible"
+    return None

@@ -1,0 +1,80 @@
+"""How an answer looks over HTTP: the recorded one, with what only this request knows."""
+
+from api.deps import Services
+from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
+from domain.interaction import EffectState, InteractionStatus
+from domain.values import Value
+from schema.decisions import DecisionRepository
+from schema.effects import EffectRepository, EffectStanding
+from schema.handoffs import Handoff, HandoffFilters, HandoffRepository
+from schema.interactions import Interaction
+from schema.session import Session
+
+
+class Links(Value):
+    self: str
+    temporal: str
+
+
+class ChatAnswer(Answer):
+    replayed: bool = False
+    """This answer was given before; nothing was done again."""
+    links: Links
+
+
+class PendingAnswer(Value):
+    """202: the request is safe and being worked on."""
+
+    interaction_id: str
+    request_id: str
+    customer_id: str
+    status: InteractionStatus = InteractionStatus.RUNNING
+    links: Links
+
+    @classmethod
+    def of(cls, interaction: Interaction, links: Links) -> "PendingAnswer":
+        return cls(
+            interaction_id=interaction.id,
+            request_id=interaction.request_id,
+            customer_id=interaction.customer_id,
+            links=links,
+        )
+
+
+def links(services: Services, interaction: Interaction) -> Links:
+    """Where to look: our own timeline, and the workflow in Temporal's Web UI."""
+    namespace = services.temporal.namespace
+    return Links(
+        self=f"/interactions/{interaction.id}",
+        temporal=f"{services.temporal_ui_url}/namespaces/{namespace}/workflows/{interaction.workflow_id}",
+    )
+
+
+async def current_answer(session: Session, interaction: Interaction) -> Answer:
+    """The answer as it stands now: the first one, with what became of status, reply, effects and handoff since."""
+    asked = Asked.model_validate(interaction, from_attributes=True)
+    decisions = await DecisionRepository(session).list(interaction.id)
+    standings = await EffectRepository(session).list_for_interaction(interaction.id)
+    handoffs = await HandoffRepository(session).list(HandoffFilters(interaction_id=interaction.id), limit=1)
+    first = Answer.model_validate(interaction.answer) if interaction.answer else None
+    now = answer_of(
+        asked,
+        status=interaction.status,
+        reply=interaction.reply,
+        decision=decisions[0].decision if decisions else None,
+        actions=[shown_effect(s) for s in standings] or (first.actions if first else ()),
+        handoff=shown_handoff(handoffs.items[0]) if handoffs.items else None,
+    )
+    return now.model_copy(update={"verification": first.verification}) if first else now
+
+
+def shown_effect(standing: EffectStanding) -> ShownAction:
+    """To the outside, an effect under way is a reserved one."""
+    state = EffectState.RESERVED if standing.state is EffectState.DISPATCHED else standing.state
+    return ShownAction(
+        tool=standing.effect.tool, arguments=standing.effect.arguments, effect=state, result=standing.result or {}
+    )
+
+
+def shown_handoff(handoff: Handoff) -> ShownHandoff:
+    return ShownHandoff(id=handoff.id, kind=handoff.kind, priority=handoff.priority, sla_due_at=handoff.sla_due_at)

@@ -1,0 +1,78 @@
+"""Who is calling. The organisation comes from the key, never from the body."""
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.deps import Services, get_services
+from domain.errors import NotAuthenticated, ScopeMissing
+from domain.values import OrganisationId
+
+LOCAL_ORGANISATION = OrganisationId("demo")
+_bearer = HTTPBearer(auto_error=False, description="An API key: `hf_live_…`. The local stack needs none.")
+
+
+class Scope(StrEnum):
+    INGEST = "ingest"
+    OPERATOR = "operator"
+    BUILDER = "builder"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is calling, for which organisation, and what they may do."""
+
+    organisation: OrganisationId
+    name: str
+    scopes: frozenset[str]
+
+    def need(self, *scopes: Scope) -> None:
+        """Raises `ScopeMissing` unless the caller holds one of them, or is an admin."""
+        if Scope.ADMIN not in self.scopes and not self.scopes & set(scopes):
+            raise ScopeMissing("this key lacks the scope", needs=[s.value for s in scopes])
+
+
+def key_hash(key: str) -> bytes:
+    """What is stored of a key. A key has 32 random bytes, so a fast hash is enough."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+async def caller(
+    request: Request,
+    services: Annotated[Services, Depends(get_services)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+) -> Caller:
+    """The caller, or `NotAuthenticated`. Two credentials are none."""
+    given = request.headers.getlist("authorization")
+    if not given:
+        return _local_caller(request, services)
+    if len(given) > 1 or credentials is None or not credentials.credentials.isascii():
+        raise NotAuthenticated("send one bearer key")
+    key = await services.db.resolve_api_key(key_hash(credentials.credentials))
+    if key is None:
+        raise NotAuthenticated("the key is not valid")
+    return Caller(organisation=key.organisation, name=key.name, scopes=frozenset(key.scopes))
+
+
+def _local_caller(request: Request, services: Services) -> Caller:
+    """The one-machine stack lets its own machine in as the demo organisation's admin."""
+    if services.local and request.client and is_loopback(request.client.host):
+        return Caller(organisation=LOCAL_ORGANISATION, name="local", scopes=frozenset({Scope.ADMIN}))
+    raise NotAuthenticated("send Authorization: Bearer <key>")
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+CallerDep = Annotated[Caller, Depends(caller)]

@@ -1,0 +1,58 @@
+"""The fields of requests, with their limits. A limit documented here is a limit enforced."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from domain.values import Value
+
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+$"
+MAX_KEY = 255
+MAX_MESSAGE = 8_000
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY, pattern=_NO_CONTROLS)]
+"""The caller's own string: a customer id, a request id. 1 to 255 characters, none of them a control character."""
+ObjectId = Annotated[str, StringConstraints(min_length=5, max_length=64, pattern=r"^[a-z]{3}_[A-Za-z0-9]+$")]
+"""One of our ids: a prefix and an opaque part."""
+Message = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MESSAGE, pattern=r"\S")]
+"""What a customer wrote: 1 to 8,000 characters, not only white space."""
+Note = Annotated[str, StringConstraints(max_length=2_000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f<>,;:\"]+@[^@\s\x00-\x1f<>,;:\"]+$")]
+Phone = Annotated[str, StringConstraints(max_length=32, pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_/+-]+$")]
+"""A language, a region, a time zone."""
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _in_our_time(at: datetime) -> datetime:
+    if not 1970 <= at.year <= 2200:
+        raise ValueError("the year must lie between 1970 and 2200")
+    return at.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
+"""RFC 3339 with an offset, from 1970 to 2200."""
+
+
+class Body(Value):
+    """A request body. A field we do not know is refused: a typing error must not change a meaning silently."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+
+Limit = Annotated[int, Field(ge=1, le=200)]
+Cursor = Annotated[str, StringConstraints(max_length=500, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Page(BaseModel):
+    """The query of every list. A parameter we do not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
+
+    limit: Limit = 50
+    cursor: Cursor | None = None

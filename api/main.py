@@ -1,0 +1,95 @@
+"""The HTTP process. `python -m api.main` serves; `create_app` is what anything else embeds."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from adapters.failpoints import KillingFailpoints, NoFailpoints
+from adapters.logs import configure_logs
+from api import errors
+from api.deps import Services
+from api.routes import chat, customers, handoffs, health, interactions
+from api.telling import keep_telling
+from domain.ports import Failpoints
+from schema.session import Database
+from settings import Settings, temporal_config
+from workflows.runtime import connect
+
+DESCRIPTION = """Customer-engagement agents as durable workflows. Send a message, get a decided and explained answer;
+repeat it with the same `requestId` and get the same answer. Every error is a problem document with a stable `code`."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the one place of this process that may
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. It starts while Postgres or Temporal are down, and says so at `/readyz`."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = await make_services(settings)
+        app.state.services = services
+        telling = asyncio.create_task(keep_telling(services))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
+            await services.db.close()
+
+    app = FastAPI(
+        title="Holdfast",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    errors.install(app)
+    for noun in (chat, interactions, customers, handoffs, health):
+        app.include_router(noun.router)
+    return app
+
+
+async def make_services(settings: Settings) -> Services:
+    failpoints: Failpoints = (
+        KillingFailpoints(Path(settings.failpoint)) if settings.failpoints_enabled else NoFailpoints()
+    )
+    return Services(
+        db=Database(settings.database_url, pool_size=settings.database_pool_size),
+        temporal=await connect(temporal_config(settings), lazy=True),
+        task_queue=settings.task_queue,
+        id_key=settings.id_key.get_secret_value().encode(),
+        local=settings.local,
+        temporal_ui_url=settings.temporal_ui_url.rstrip("/"),
+        chat_wait=settings.chat_wait,
+        now=now,
+        failpoints=failpoints,
+    )
+
+
+def server(settings: Settings) -> uvicorn.Server:
+    """A uvicorn server for these settings, not yet serving."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.graceful_stop.total_seconds()),
+    )
+    return uvicorn.Server(config)
+
+
+if __name__ == "__main__":
+    loaded = Settings.load()
+    configure_logs(loaded.log_format, loaded.log_level)
+    server(loaded).run()

@@ -1,0 +1,67 @@
+"""`POST /chat`: one message in, one decided and explained answer out."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+
+from api.answers import ChatAnswer, PendingAnswer, links
+from api.auth import CallerDep, Scope
+from api.deps import ServicesDep
+from api.fields import Body, Key, Message, ObjectId
+from api.idempotency import new_interaction, request_key
+from api.intake import take
+from api.strict_json import StrictRoute
+from domain.values import Mode
+
+router = APIRouter(tags=["conversation"], route_class=StrictRoute)
+
+MAX_WAIT_S = 60
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
+
+
+class ChatRequest(Body):
+    """What a customer wrote, and how to treat it."""
+
+    customer_id: Key
+    message: Message
+    mode: Mode = Mode.LIVE
+    request_id: Key | None = None
+    conversation_id: ObjectId | None = None
+    agent_id: ObjectId | None = None
+
+
+@router.post(
+    "/chat",
+    response_model=ChatAnswer,
+    responses={
+        202: {"model": PendingAnswer, "description": "Still being worked on; repeat the request or follow the link."}
+    },
+    summary="Send a customer's message and get the decided answer",
+)
+async def post_chat(
+    request: ChatRequest,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    idempotency_key: Annotated[Key | None, Header()] = None,
+    prefer: Annotated[str | None, Header(max_length=200)] = None,
+) -> Any:
+    """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link."""
+    caller.need(Scope.INGEST)
+    new = new_interaction(services, caller, request, request_key(request.request_id, idempotency_key))
+    taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))
+    if taken.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    if taken.answer is None:
+        response.status_code = 202
+        response.headers["Retry-After"] = "1"
+        return PendingAnswer.of(taken.interaction, links(services, taken.interaction))
+    return {**taken.answer, "replayed": taken.replayed, "links": links(services, taken.interaction)}
+
+
+def wait_of(prefer: str | None, default: timedelta) -> timedelta:
+    """The wait a caller prefers, 0 to 60 s; anything unreadable is the default, as RFC 7240 asks."""
+    found = _WAIT.search(prefer or "")
+    return timedelta(seconds=min(int(found[1]), MAX_WAIT_S)) if found else default

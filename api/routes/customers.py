@@ -1,0 +1,111 @@
+"""Whom we serve, and what they paid."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from api.auth import CallerDep, Scope
+from api.deps import ServicesDep
+from api.fields import Body, Email, Instant, Key, Name, Note, Phone, Tag
+from api.strict_json import StrictRoute
+from domain.facts import Account, Invoice
+from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
+from schema.audit import AuditEvent, AuditRepository
+from schema.customers import CustomerRepository
+from schema.invoices import InvoiceRepository
+from workflows import ids
+
+router = APIRouter(prefix="/customers", tags=["customers"], route_class=StrictRoute)
+
+CustomerPath = Annotated[Key, Path(alias="customerId")]
+InvoicePath = Annotated[Key, Path(alias="invoiceId")]
+
+
+class CustomerBody(Body):
+    """The whole account: what is left out is cleared."""
+
+    name: Name
+    email: Email | None = None
+    phone: Phone | None = None
+    plan: Plan
+    status: AccountStatus
+    language: Tag | None = None
+    time_zone: Tag | None = None
+    region: Tag | None = None
+
+
+class InvoiceBody(Body):
+    """What was billed. What was refunded is not here: it comes from the ledger."""
+
+    total: Money
+    status: InvoiceStatus
+    paid_at: Instant | None = None
+    description: Note = ""
+
+
+class ShownInvoice(Value):
+    id: str
+    total: Money
+    status: InvoiceStatus
+    paid_at: Instant | None = None
+    description: str = ""
+    refunded: Money
+    in_flight: MinorUnits = 0
+    refundable: Money
+
+    @classmethod
+    def of(cls, invoice: Invoice) -> "ShownInvoice":
+        return cls(
+            **invoice.model_dump(by_alias=False, exclude={"refunded"}),
+            refunded=Money(amount=invoice.refunded, currency=invoice.total.currency),
+            refundable=invoice.refundable,
+        )
+
+
+class InvoiceList(Value):
+    items: tuple[ShownInvoice, ...]
+    next_cursor: str | None = None
+
+
+@router.put("/{customerId}", summary="Create or replace a customer", responses={201: {"model": Account}})
+async def put_customer(
+    customer_id: CustomerPath, body: CustomerBody, response: Response, caller: CallerDep, services: ServicesDep
+) -> Account:
+    """201 when the customer is new."""
+    caller.need(Scope.INGEST, Scope.OPERATOR)
+    account = Account(customer_id=CustomerId(customer_id), **body.model_dump(by_alias=False))
+    async with services.db.transaction(caller.organisation) as session:
+        customer = await CustomerRepository(session).put(account, services.now())
+        subject = ids.opaque(customer_id, services.id_key)
+        await AuditRepository(session).append(AuditEvent(services.now(), caller.name, "customer.stored", subject))
+    response.status_code = 201 if customer.created_at == customer.updated_at else 200
+    return customer.account
+
+
+@router.get("/{customerId}", summary="One customer")
+async def get_customer(customer_id: CustomerPath, caller: CallerDep, services: ServicesDep) -> Account:
+    caller.need(Scope.INGEST, Scope.OPERATOR, Scope.AUDITOR)
+    async with services.db.transaction(caller.organisation) as session:
+        return (await CustomerRepository(session).get(CustomerId(customer_id))).account
+
+
+@router.get("/{customerId}/invoices", summary="A customer's invoices, latest payment first")
+async def list_invoices(customer_id: CustomerPath, caller: CallerDep, services: ServicesDep) -> InvoiceList:
+    caller.need(Scope.INGEST, Scope.OPERATOR, Scope.AUDITOR)
+    async with services.db.transaction(caller.organisation) as session:
+        await CustomerRepository(session).get(CustomerId(customer_id))
+        invoices = await InvoiceRepository(session).get_billing(CustomerId(customer_id))
+    return InvoiceList(items=tuple(ShownInvoice.of(invoice) for invoice in invoices))
+
+
+@router.put("/{customerId}/invoices/{invoiceId}", summary="Create or replace an invoice")
+async def put_invoice(
+    customer_id: CustomerPath, invoice_id: InvoicePath, body: InvoiceBody, caller: CallerDep, services: ServicesDep
+) -> ShownInvoice:
+    caller.need(Scope.INGEST, Scope.OPERATOR)
+    invoice = Invoice(id=invoice_id, **body.model_dump(by_alias=False))
+    async with services.db.transaction(caller.organisation) as session:
+        stored = await InvoiceRepository(session).put(CustomerId(customer_id), invoice, services.now())
+        subject = ids.opaque(invoice_id, services.id_key)
+        await AuditRepository(session).append(AuditEvent(services.now(), caller.name, "invoice.stored", subject))
+    return ShownInvoice.of(stored)

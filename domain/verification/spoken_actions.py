@@ -1,0 +1,136 @@
+"""Finds where a sentence says that something was done, is being done, or was not done."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+
+from domain.verification.reading import negated
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One action a sentence speaks of."""
+
+    verb: str
+    kind: str
+    position: int
+    by_us: bool
+    """Said of ourselves (I, we): only what this interaction did can back it."""
+    in_progress: bool
+    denied: bool
+
+
+_FILES = files("domain.verification").joinpath("words")
+_HARMLESS = frozenset(_FILES.joinpath("harmless_verbs.txt").read_text("utf-8").split())
+"""What may be said to have been done without an effect: looking, understanding, receiving."""
+
+
+def _listed() -> Iterator[tuple[str, str, str]]:
+    """`(kind, stem, irregular past)` of every verb in `words/verbs.txt`."""
+    for line in _FILES.joinpath("verbs.txt").read_text("utf-8").splitlines():
+        kind, _, words = line.partition(":")
+        for word in () if line.startswith("#") else words.split():
+            stem, _, past = word.partition("/")
+            yield kind, stem, past.replace("_", " ")
+
+
+def _past(stem: str) -> str:
+    if stem.endswith("e"):
+        return stem + "d"
+    return f"(?:{stem}ed|{stem[:-1]}ied)" if stem.endswith("y") else f"{stem}[{stem[-1]}]?ed"
+
+
+def _gerund(stem: str) -> str:
+    return f"{stem[:-1]}ing" if stem.endswith("e") else f"{stem}[{stem[-1]}]?ing"
+
+
+_PAST = {past or _past(stem): kind for kind, stem, past in _listed()}
+_GERUNDS = {_gerund(stem): kind for kind, stem, _ in _listed() if stem} | {"sending": "send", "giving": "refund"}
+_ANY_PAST = "|".join(sorted(_PAST, key=len, reverse=True))
+_ADVERBS = r"(?: (?:just|now|already|also|successfully|gone ahead and|since|even|finally|fully|partially|both|\w+ly))*"
+_NOT = r"(?:n't| not| never)?"
+
+_CONSEQUENCE = re.compile(rf"\b(?<!-)({_ANY_PAST})\b(?!-)")
+_PROGRESS = re.compile(
+    rf"(?:\b(?:i|we)(?:'m| am|'re| are){_NOT}{_ADVERBS}|\bcurrently|\bnow|\bbusy|\bstarted|\bbegan)"
+    rf" ({'|'.join(_GERUNDS)})\b"
+)
+_BEING = re.compile(r"\b(?:is|are) (?:now |currently )?being (\w+)")
+_BY_US = re.compile(rf"\b(?:i|we|i've|we've|ive|weve)(?: have| had| did)?{_NOT}{_ADVERBS}(?: been able to)? (\w+)")
+_BEEN = re.compile(rf"\b(?:has|have|had|'s|'ve){_NOT}{_ADVERBS} been{_ADVERBS} (\w+)")
+_LOOKS_PAST = re.compile(r"\w{2,}(?:ed|ept|ent|ade|ought|old|ung|own|elt)$")
+_NOUN_DONE = re.compile(
+    r"\b(?:refund|reimbursement|money|payment|credit)\b[^.?!]{0,60}?\b(?:is|was|are|has|:|-|now|already) ?"
+    r"(?:now |already |all )?(complete|done|on (?:its|the) way|under ?way|successful|gone through|went through|ready"
+    r"|in progress|in your account|back (?:in|on|to)|pending|confirmed|approved|arrived)\b"
+)
+_TICKET = re.compile(
+    r"\b(?:your|the|a|new) (?:support )?(?:ticket|case) (?:number|id|reference|is|was)\b|\byou have an? ticket\b"
+)
+_PERSON = re.compile(
+    r"\b(?:colleagues?|person|human|specialist|team|manager|agent|someone|supervisor|operator)\b(?: \w+){0,4}? "
+    r"(looking|reviewing|checking|working|handling|investigating|informed|aware|on it|taking care)\b"
+)
+_ALL_DONE = re.compile(
+    r"^(?:all |it's |it is |that's |consider it )?(?:done|sorted|completed|taken care of|all set|you're all set)\b"
+)
+_NOT_YET_REAL = re.compile(
+    r"\b(?:be|get|want|like|wish|prefer|if|whether|once|when|until|unless|to|or)(?: (?:it|this|that|them|fully|\w+ly))?$"
+    r"|\b(?:would|want|like|wish)\b[^,;]{0,60}$"
+)
+
+
+def spoken_actions(sentence: str) -> Iterator[Spoken]:
+    """Every one, in no particular order; the same words may be found in two ways."""
+    yield from _consequences(sentence)
+    yield from _own(sentence)
+    for match in _PROGRESS.finditer(sentence):
+        yield _spoken(sentence, match, _kind_of(match[1], _GERUNDS), in_progress=True)
+    for match in _BEING.finditer(sentence):
+        yield _spoken(sentence, match, _kind_of(match[1], _PAST), in_progress=True)
+    for pattern, kind in ((_NOUN_DONE, "refund"), (_TICKET, "ticket"), (_PERSON, "looking"), (_ALL_DONE, "anything")):
+        for match in pattern.finditer(sentence):
+            yield _spoken(sentence, match, kind)
+
+
+def _consequences(sentence: str) -> Iterator[Spoken]:
+    """A verb of consequence anywhere, unless it is only wished, possible or conditional."""
+    for match in _CONSEQUENCE.finditer(sentence):
+        before = sentence[max(0, match.start() - 80) : match.start()].rstrip()
+        if not _NOT_YET_REAL.search(before):
+            by_us = re.search(rf"\b(?:i|we|i've|we've)(?: have| had| did)?{_ADVERBS}$", before) is not None
+            yield _spoken(sentence, match, _kind_of(match[1], _PAST), by_us=by_us)
+
+
+def _own(sentence: str) -> Iterator[Spoken]:
+    """Whatever else we say we did, and whatever is said to have been done: a verb nobody listed backs nothing."""
+    for pattern, by_us in ((_BY_US, True), (_BEEN, False)):
+        for match in pattern.finditer(sentence):
+            verb = match[1]
+            unlisted = _kind_of(verb, _PAST) == "other" and not _CONSEQUENCE.fullmatch(verb)
+            if unlisted and _LOOKS_PAST.fullmatch(verb) and verb not in _HARMLESS and not _is_state(verb, by_us):
+                yield _spoken(sentence, match, "other", by_us=by_us)
+
+
+def _is_state(verb: str, by_us: bool) -> bool:
+    # What an invoice or account has been is checked against facts by `account_state`.
+    return not by_us and verb in {"paid", "settled", "declined", "frozen", "locked", "refused", "rejected"}
+
+
+def _kind_of(word: str, table: dict[str, str]) -> str:
+    return next((kind for pattern, kind in table.items() if re.fullmatch(pattern, word)), "other")
+
+
+def _spoken(
+    sentence: str, match: re.Match[str], kind: str, *, by_us: bool = False, in_progress: bool = False
+) -> Spoken:
+    position = match.start(1) if match.lastindex else match.start()
+    return Spoken(
+        verb=match[1] if match.lastindex else match[0],
+        kind=kind,
+        position=position,
+        by_us=by_us,
+        in_progress=in_progress,
+        denied=negated(sentence, position),
+    )

@@ -1,0 +1,77 @@
+"""API keys. Only the hash of a key is ever stored; `Database.resolve_api_key` finds whose it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, Column, String, text
+from sqlalchemy.engine import Row as DbRow
+from sqlmodel import Field
+
+from schema.base import OrganisationRow, UtcTime, new_id
+from schema.session import Session
+
+
+class ApiKeyRow(OrganisationRow, table=True):
+    __tablename__ = "api_keys"
+
+    id: str = Field(primary_key=True)
+    name: str
+    key_hash: bytes = Field(unique=True)
+    scopes: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    created_at: datetime = Field(sa_type=UtcTime)
+    expires_at: datetime | None = Field(sa_type=UtcTime)
+    revoked_at: datetime | None = Field(sa_type=UtcTime)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+_COLUMNS = "id, name, scopes, created_at, expires_at, revoked_at"
+_ISSUE = text(
+    f"""
+    INSERT INTO api_keys (organisation, id, name, key_hash, scopes, created_at, expires_at)
+    VALUES (:organisation, :id, :name, :key_hash, CAST(:scopes AS varchar[]), :at, :expires_at)
+    RETURNING {_COLUMNS}
+    """
+)
+_REVOKE = text(
+    "UPDATE api_keys SET revoked_at = :at WHERE organisation = :organisation AND id = :id AND revoked_at IS NULL"
+)
+_LIST = text(f"SELECT {_COLUMNS} FROM api_keys WHERE organisation = :organisation ORDER BY created_at DESC, id DESC")
+
+
+class ApiKeyRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def issue(
+        self, name: str, scopes: Iterable[str], key_hash: bytes, at: datetime, expires_at: datetime | None = None
+    ) -> ApiKey:
+        """Store a new key by its SHA-256. The key itself is shown once, by the caller."""
+        row = await self._session.first(
+            _ISSUE, id=new_id("key"), name=name, key_hash=key_hash, scopes=sorted(set(scopes)), at=at,
+            expires_at=expires_at,
+        )  # fmt: skip
+        assert row is not None
+        return _api_key(row)
+
+    async def revoke(self, key_id: str, at: datetime) -> bool:
+        """From the next request on, the key is unknown. False if there was nothing to revoke."""
+        return await self._session.run(_REVOKE, id=key_id, at=at) == 1
+
+    async def list(self) -> tuple[ApiKey, ...]:
+        """Every key, newest first, revoked ones too."""
+        return tuple(_api_key(row) for row in await self._session.all(_LIST))
+
+
+def _api_key(row: DbRow[Any]) -> ApiKey:
+    return ApiKey(row.id, row.name, tuple(row.scopes), row.created_at, row.expires_at, row.revoked_at)

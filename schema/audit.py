@@ -1,0 +1,96 @@
+"""The audit trail: who did what to which thing. Ids and codes only, nothing personal; insert-only."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from domain.values import Json
+from schema.base import OrganisationRow, UtcTime, new_id
+from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
+from schema.session import Session
+
+
+class AuditEventRow(OrganisationRow, table=True):
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("audit_events_by_time", "organisation", "at", "id"),
+        Index("audit_events_by_subject", "organisation", "subject", "at"),
+    )
+
+    id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcTime)
+    actor: str
+    action: str
+    subject: str
+    details: Json = Field(sa_type=JSONB)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    at: datetime
+    actor: str
+    """`agent`, `system`, or the name of an API key."""
+    action: str
+    """`<noun>.<past participle>`, e.g. `refund.issued`."""
+    subject: str
+    """The id of what it was done to."""
+    details: Json = field(default_factory=dict)
+
+
+_APPEND = text(
+    """
+    INSERT INTO audit_events (organisation, id, at, actor, action, subject, details)
+    SELECT :organisation, r.id, r.at, r.actor, r.action, r.subject, r.details
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r (id varchar, at timestamptz, actor varchar, action varchar, subject varchar, details jsonb)
+    """
+)
+_LIST = text(
+    """
+    SELECT id, at, actor, action, subject, details FROM audit_events
+    WHERE organisation = :organisation AND (at, id) < (:before_at, :before_id)
+    ORDER BY at DESC, id DESC LIMIT :limit
+    """
+)
+
+
+class AuditRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def append(self, *events: AuditEvent) -> None:
+        """All of them in one statement, in the caller's transaction: what was not committed was not done."""
+        if events:
+            await self._session.run(_APPEND, rows=_rows(events))
+
+    async def list(self, *, limit: int = 50, cursor: str | None = None) -> Page[AuditEvent]:
+        """Newest first."""
+        before = decode(cursor) if cursor else END_OF_TIME
+        rows = await self._session.all(_LIST, before_at=before.at, before_id=before.id, limit=checked_limit(limit))
+        return page(
+            rows,
+            limit,
+            lambda r: AuditEvent(r.at, r.actor, r.action, r.subject, r.details),
+            lambda r: Position(r.at, r.id),
+        )
+
+
+def _rows(events: Sequence[AuditEvent]) -> str:
+    return json.dumps(
+        [
+            {
+                "id": new_id("aud"),
+                "at": event.at.isoformat(),
+                "actor": event.actor,
+                "action": event.action,
+                "subject": event.subject,
+                "details": event.details,
+            }
+            for event in events
+        ]
+    )

@@ -1,0 +1,242 @@
+"""Handoffs: opened once, decided once, told once. The decision is one row change; everything else follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import Row as DbRow
+
+from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, HandoffNotFound
+from domain.handoff import HandoffDecision, HandoffKind
+from domain.values import CustomerId, DecisionId, HandoffId, InteractionId, Json, Priority
+from schema.base import json_values, new_id
+from schema.handoff_list import HandoffFilters, list_handoffs
+from schema.handoff_rows import COLUMNS, Handoff, HandoffEvent, read_handoff
+from schema.page import Page
+from schema.session import Session
+
+__all__ = ["Decided", "Handoff", "HandoffEvent", "HandoffFilters", "HandoffRepository", "NewHandoff"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewHandoff:
+    """One per interaction, kind and decision: opening it again returns the first, with the first id."""
+
+    id: HandoffId
+    interaction_id: InteractionId
+    customer_id: CustomerId
+    kind: HandoffKind
+    priority: Priority
+    reason: str
+    """A code."""
+    confidence: float
+    decision_id: DecisionId | None
+    digest: str
+    proposed: Sequence[Json]
+    issues: Sequence[Json]
+    opened_at: datetime
+    sla_due_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    first: bool
+    """False: the same person had said exactly this before."""
+    record: Handoff
+
+
+_EVENT = """
+    INSERT INTO handoff_events (organisation, id, handoff_id, kind, actor, at, details)
+    SELECT organisation, :event_id, id, :event, :actor, :at, :details FROM changed
+"""
+_OPEN = text(
+    f"""
+    WITH changed AS (
+        INSERT INTO handoffs (organisation, id, interaction_id, customer_id, kind, status, priority, reason,
+                              confidence, decision_id, digest, proposed, issues, opened_at, sla_due_at, expires_at)
+        VALUES (:organisation, :id, :interaction_id, :customer_id, :kind, 'open', :priority, :reason, :confidence,
+                :decision_id, :digest, :proposed, :issues, :at, :sla_due_at, :expires_at)
+        ON CONFLICT (organisation, interaction_id, kind, decision_id) DO NOTHING
+        RETURNING *
+    ), event AS ({_EVENT})
+    SELECT {COLUMNS} FROM changed
+    """
+).bindparams(*json_values("proposed", "issues", "details"))
+_FIRST_OPENED = text(
+    f"""
+    SELECT {COLUMNS} FROM handoffs
+    WHERE organisation = :organisation AND interaction_id = :interaction_id AND kind = :kind
+        AND decision_id IS NOT DISTINCT FROM :decision_id
+    """
+)
+_GET = text(f"SELECT {COLUMNS} FROM handoffs WHERE organisation = :organisation AND id = :id")
+_EVENTS = text(
+    """
+    SELECT kind, actor, at, details FROM handoff_events
+    WHERE organisation = :organisation AND handoff_id = :id ORDER BY at, id
+    """
+)
+_NOTE = text(
+    f"WITH changed AS (SELECT organisation, id FROM handoffs WHERE organisation = :organisation AND id = :id) {_EVENT}"
+).bindparams(*json_values("details"))
+
+
+def _change(assignments: str, condition: str) -> TextClause:
+    return text(
+        f"""
+        WITH changed AS (
+            UPDATE handoffs SET {assignments} WHERE organisation = :organisation AND id = :id AND {condition}
+            RETURNING *
+        ), event AS ({_EVENT})
+        SELECT {COLUMNS} FROM changed
+        """
+    ).bindparams(*json_values("details"))
+
+
+_DECIDE = _change(
+    """status = CASE WHEN :decision = 'expired' THEN 'expired' ELSE 'resolved' END,
+       decision = :decision, decided_by = :actor, decided_at = :at, resolution = :resolution""",
+    """decision IS NULL AND status IN ('open', 'claimed')
+       AND (CAST(:digest AS varchar) IS NULL OR digest = :digest)
+       AND (:decision = 'expired') = (expires_at IS NOT NULL AND expires_at <= :at)""",
+).bindparams(*json_values("resolution"))
+_BREACH = _change(
+    """breached_at = sla_due_at, priority = CASE priority WHEN 'low' THEN 'normal' WHEN 'normal' THEN 'high'
+       ELSE 'urgent' END""",
+    "decision IS NULL AND breached_at IS NULL AND sla_due_at <= :at",
+)
+_CLAIM = _change("status = 'claimed', assignee = :actor", "status = 'open'")
+_RELEASE = _change("status = 'open', assignee = NULL", "status = 'claimed' AND assignee = :actor")
+_REASSIGN = _change("status = 'claimed', assignee = :assignee", "status IN ('open', 'claimed')")
+_TOLD = text("UPDATE handoffs SET told_at = :at WHERE organisation = :organisation AND id = :id AND told_at IS NULL")
+
+
+class HandoffRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def open(self, new: NewHandoff) -> Handoff:
+        """Open it; a repeat returns the first one, as it stands now."""
+        row = await self._session.first(
+            _OPEN,
+            id=new.id,
+            interaction_id=new.interaction_id,
+            customer_id=new.customer_id,
+            kind=new.kind,
+            priority=new.priority,
+            reason=new.reason,
+            confidence=new.confidence,
+            decision_id=new.decision_id,
+            digest=new.digest,
+            proposed=list(new.proposed),
+            issues=list(new.issues),
+            sla_due_at=new.sla_due_at,
+            expires_at=new.expires_at,
+            **_event("opened", "system", new.opened_at, {"reason": new.reason}),
+        ) or await self._session.first(
+            _FIRST_OPENED, interaction_id=new.interaction_id, kind=new.kind, decision_id=new.decision_id
+        )
+        assert row is not None
+        return read_handoff(row)
+
+    async def decide(
+        self,
+        handoff_id: HandoffId,
+        decision: HandoffDecision,
+        *,
+        by: str,
+        at: datetime,
+        digest: str | None = None,
+        resolution: Json | None = None,
+    ) -> Decided:
+        """Say yes, no, done or too late, once, however many try at the same moment.
+
+        An approval must name the digest of what was shown. Repeating the same words as the same person returns the
+        first record. Raises `HandoffAlreadyDecided` (what, by whom, when), `ApprovalStale` (another digest, or
+        expired before), `HandoffNotFound`.
+        """
+        if decision is HandoffDecision.APPROVED and digest is None:
+            raise ApprovalStale("an approval names what it approves")
+        row = await self._session.first(
+            _DECIDE,
+            id=handoff_id,
+            decision=decision,
+            digest=digest,
+            resolution=resolution,
+            **_event(decision, by, at, {"digest": digest} if digest else {}),
+        )
+        if row is not None:
+            return Decided(first=True, record=read_handoff(row))
+        record = await self.get(handoff_id)
+        if record.decision is None:
+            raise ApprovalStale("this is not what is on the table now, or its time is over", handoff_id=handoff_id)
+        said_before = (record.decision, record.decided_by, record.resolution) == (decision, by, resolution)
+        if said_before and digest in {None, record.digest}:
+            return Decided(first=False, record=record)
+        raise HandoffAlreadyDecided(
+            "somebody else was first", decision=record.decision, by=record.decided_by, at=record.decided_at
+        )
+
+    async def mark_breached(self, handoff_id: HandoffId, at: datetime) -> Handoff | None:
+        """Its clock ran out: once, never early, and one priority higher. None if there was nothing to mark."""
+        row = await self._session.first(_BREACH, id=handoff_id, **_event("breached", "system", at, {}))
+        return row and read_handoff(row)
+
+    async def mark_told(self, handoff_id: HandoffId, at: datetime) -> bool:
+        """The workflow has heard the decision. False if it had before."""
+        return await self._session.run(_TOLD, id=handoff_id, at=at) == 1
+
+    async def claim(self, handoff_id: HandoffId, by: str, at: datetime) -> Handoff:
+        """Take it. `Conflict` (naming the assignee) for the second claimer; your own repeat is fine."""
+        row = await self._session.first(_CLAIM, id=handoff_id, **_event("claimed", by, at, {}))
+        return await self._changed(row, handoff_id, assignee=by)
+
+    async def release(self, handoff_id: HandoffId, by: str, at: datetime) -> Handoff:
+        """Give it back. `Conflict` if it is somebody else's."""
+        row = await self._session.first(_RELEASE, id=handoff_id, **_event("released", by, at, {}))
+        return await self._changed(row, handoff_id, assignee=None)
+
+    async def reassign(self, handoff_id: HandoffId, to: str, by: str, at: datetime) -> Handoff:
+        row = await self._session.first(
+            _REASSIGN, id=handoff_id, assignee=to, **_event("reassigned", by, at, {"to": to})
+        )
+        return await self._changed(row, handoff_id, assignee=to)
+
+    async def note(self, handoff_id: HandoffId, by: str, words: str, at: datetime) -> None:
+        """An operator's note, for other operators."""
+        if not await self._session.run(_NOTE, id=handoff_id, **_event("noted", by, at, {"note": words})):
+            raise HandoffNotFound("no such handoff")
+
+    async def get(self, handoff_id: HandoffId) -> Handoff:
+        """The handoff, or `HandoffNotFound`."""
+        row = await self._session.first(_GET, id=handoff_id)
+        if row is None:
+            raise HandoffNotFound("no such handoff")
+        return read_handoff(row)
+
+    async def events(self, handoff_id: HandoffId) -> tuple[HandoffEvent, ...]:
+        """What happened to it, in order."""
+        return tuple(
+            HandoffEvent(r.kind, r.actor, r.at, r.details) for r in await self._session.all(_EVENTS, id=handoff_id)
+        )
+
+    async def list(
+        self, filters: HandoffFilters | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[Handoff]:
+        """What is due first comes first."""
+        return await list_handoffs(self._session, filters or HandoffFilters(), limit, cursor)
+
+    async def _changed(self, row: DbRow[Any] | None, handoff_id: HandoffId, assignee: str | None) -> Handoff:
+        if row is not None:
+            return read_handoff(row)
+        record = await self.get(handoff_id)
+        if record.decision is None and record.assignee == assignee:
+            return record
+        raise Conflict("this handoff is in other hands", assignee=record.assignee, status=record.status)
+
+
+def _event(kind: str, actor: str, at: datetime, details: Json) -> dict[str, Any]:
+    return {"event_id": new_id("hev"), "event": kind, "actor": actor, "at": at, "details": details}

@@ -1,0 +1,118 @@
+"""The table of interactions and how one reads; `schema.interactions` has the queries."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Row as DbRow
+from sqlmodel import Field
+
+from domain.decision import Outcome
+from domain.interaction import InteractionStatus
+from domain.values import (
+    Channel,
+    ConversationId,
+    CustomerId,
+    HandoffId,
+    Intent,
+    InteractionId,
+    Json,
+    Mode,
+    OrganisationId,
+    RequestId,
+)
+from schema.base import OrganisationRow, UtcTime
+
+
+class InteractionRow(OrganisationRow, table=True):
+    __tablename__ = "interactions"
+    __table_args__ = (
+        UniqueConstraint("organisation", "customer_id", "request_id"),
+        ForeignKeyConstraint(["organisation", "customer_id"], ["customers.organisation", "customers.id"]),
+        Index("interactions_newest", "organisation", "created_at", "id"),
+        Index("interactions_by_customer", "organisation", "customer_id", "created_at", "id"),
+        Index("interactions_by_conversation", "organisation", "conversation_id", "created_at", "id"),
+        Index("interactions_by_intent", "organisation", "intent", "created_at", "id"),
+        Index(
+            "interactions_by_status", "organisation", "status", "created_at", "id",
+            postgresql_where=text("status <> 'completed'"),
+        ),
+        Index("interactions_shadow", "organisation", "created_at", "id", postgresql_where=text("mode = 'shadow'")),
+    )  # fmt: skip
+
+    id: str = Field(primary_key=True)
+    customer_id: str
+    request_id: str
+    conversation_id: str
+    channel: str
+    mode: str
+    message: str
+    fingerprint: str
+    body_fields: Json = Field(sa_type=JSONB)
+    workflow_id: str
+    status: str
+    intent: str | None
+    confidence: float | None
+    outcome: str | None
+    reply: str | None
+    answer: Json | None = Field(sa_type=JSONB)
+    handoff_id: str | None
+    created_at: datetime = Field(sa_type=UtcTime)
+    answered_at: datetime | None = Field(sa_type=UtcTime)
+    finished_at: datetime | None = Field(sa_type=UtcTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    organisation: OrganisationId
+    id: InteractionId
+    customer_id: CustomerId
+    request_id: RequestId
+    conversation_id: ConversationId
+    channel: Channel
+    mode: Mode
+    message: str
+    workflow_id: str
+    status: InteractionStatus
+    intent: Intent | None
+    confidence: float | None
+    outcome: Outcome | None
+    reply: str | None
+    answer: Json | None
+    """The first answer, as it was given."""
+    handoff_id: HandoffId | None
+    created_at: datetime
+    answered_at: datetime | None
+    finished_at: datetime | None
+
+
+COLUMNS = (
+    "organisation, id, customer_id, request_id, conversation_id, channel, mode, message, workflow_id, status, intent,"
+    " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at"
+)
+
+
+def read_interaction(row: DbRow[Any]) -> Interaction:
+    return Interaction(
+        organisation=row.organisation,
+        id=row.id,
+        customer_id=row.customer_id,
+        request_id=row.request_id,
+        conversation_id=row.conversation_id,
+        channel=Channel(row.channel),
+        mode=Mode(row.mode),
+        message=row.message,
+        workflow_id=row.workflow_id,
+        status=InteractionStatus(row.status),
+        intent=Intent(row.intent) if row.intent else None,
+        confidence=row.confidence,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        reply=row.reply,
+        answer=row.answer,
+        handoff_id=row.handoff_id,
+        created_at=row.created_at,
+        answered_at=row.answered_at,
+        finished_at=row.finished_at,
+    )

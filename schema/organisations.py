@@ -1,0 +1,59 @@
+"""Organisations: the tenants. A transaction sees only the one it is bound to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Row as DbRow
+from sqlmodel import Field
+
+from domain.values import OrganisationId
+from schema.base import Row, UtcTime
+from schema.session import Session
+
+
+class OrganisationTableRow(Row, table=True):
+    __tablename__ = "organisations"
+
+    id: str = Field(primary_key=True)
+    name: str
+    created_at: datetime = Field(sa_type=UtcTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    id: OrganisationId
+    name: str
+    created_at: datetime
+
+
+_PUT = text(
+    """
+    INSERT INTO organisations (id, name, created_at) VALUES (:organisation, :name, :at)
+    ON CONFLICT (id) DO UPDATE SET name = excluded.name
+    RETURNING id, name, created_at
+    """
+)
+_GET = text("SELECT id, name, created_at FROM organisations WHERE id = :organisation")
+
+
+class OrganisationRepository:
+    """The organisation of the transaction, and no other."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def put(self, name: str, at: datetime) -> Organisation:
+        """Create it, or rename it."""
+        row = await self._session.first(_PUT, name=name, at=at)
+        assert row is not None
+        return _organisation(row)
+
+    async def find(self) -> Organisation | None:
+        row = await self._session.first(_GET)
+        return row and _organisation(row)
+
+
+def _organisation(row: DbRow[Any]) -> Organisation:
+    return Organisation(row.id, row.name, row.created_at)

@@ -1,0 +1,290 @@
+"""The only reader of the environment.
+
+Entry points call `Settings.load()` once and hand values down; nothing else knows that an environment exists.
+Secrets have no defaults. Business limits are not settings: they are versioned policies.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+from temporalio.envconfig import ClientConfigProfile
+
+from domain.errors import HoldfastError
+
+PREFIX = "HOLDFAST_"
+_environment = os.environ  # noqa: TID251 - here, and nowhere else
+REFERENCE = Path(__file__).parent / "docs" / "reference" / "settings.md"
+
+
+class SettingsInvalid(HoldfastError):
+    """The process must not start. The message names variables and reasons, never values."""
+
+    code = "settings_invalid"
+
+
+class Settings(BaseSettings):
+    """One process's settings, read once, frozen. Durations are ISO 8601 (`PT10S`) or seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+    )
+
+    environment: Literal["development", "production"] = "production"
+    """`development` reads `.env` from the working directory; `production` reads the real environment only."""
+
+    database_url: str = Field(validation_alias=AliasChoices("DATABASE_URL"), repr=False, min_length=1)
+    """Postgres, as the role the application runs under: `postgresql://user:password@host:5432/name`. A secret."""
+    migration_database_url: str = Field("", validation_alias=AliasChoices("MIGRATION_DATABASE_URL"), repr=False)
+    """Postgres, as the role that owns the tables. Empty: the same as `DATABASE_URL`. A secret."""
+    database_pool_size: int = Field(10, ge=1, le=200)
+    """Connections each process keeps to Postgres."""
+
+    temporal_address: str = Field("localhost:7233", validation_alias=AliasChoices("TEMPORAL_ADDRESS"))
+    """`host:port` of Temporal. `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS*`, `TEMPORAL_PROFILE` and
+    `TEMPORAL_CONFIG_FILE` are understood too, as the Temporal SDK documents them."""
+    task_queue: str = Field("holdfast", min_length=1, max_length=200)
+    """The task queue workers poll and the API starts workflows on."""
+    worker_activities: int = Field(100, ge=1, le=10_000)
+    """Activities one worker process runs at once."""
+    worker_cached_workflows: int = Field(1000, ge=0, le=100_000)
+    """Workflows one worker process keeps in memory; a miss replays the history."""
+    graceful_stop: timedelta = Field(timedelta(seconds=30), ge=timedelta(0))
+    """How long requests and activities in flight may still take when a process is asked to stop."""
+
+    id_key: SecretStr
+    """Keys the hash that stands for caller-supplied names in ids. At least 32 characters; the same in every
+    process; changing it changes the ids of repeated requests. A secret."""
+    local: bool = False
+    """Accept calls without a key as the demo organisation's administrator. Refused unless `HOLDFAST_API_HOST` is
+    a loopback address."""
+    api_host: str = "127.0.0.1"
+    """Address the API listens on."""
+    api_port: int = Field(8000, ge=1, le=65535)
+    """Port the API listens on."""
+    chat_wait: timedelta = Field(timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2))
+    """How long `POST /chat` waits for the answer before it returns 202 and a link."""
+    max_body_bytes: int = Field(65_536, ge=1024, le=64 * 1024 * 1024)
+    """Larger request bodies are refused with 413."""
+    temporal_ui_url: str = ""
+    """Where people open Temporal's Web UI; answers then link to it. Empty: no links."""
+    console_url: str = ""
+    """Where people open the console; answers then link to it. Empty: no links."""
+
+    smtp_host: str = ""
+    """Mail server. Empty: the one-machine stack keeps mail in its data folder; elsewhere mail is refused."""
+    smtp_port: int = Field(25, ge=1, le=65535)
+    """Port of the mail server."""
+    smtp_sender: str = ""
+    """Address mail is sent from. Required with `HOLDFAST_SMTP_HOST`."""
+    smtp_username: str = ""
+    """Name to log in to the mail server with. Empty: no login."""
+    smtp_password: SecretStr = SecretStr("")
+    """Password to log in to the mail server with. Required with a user name. A secret."""
+    smtp_tls: Literal["none", "starttls", "implicit"] = "none"
+    """How the connection to the mail server is encrypted. A login is refused without encryption."""
+
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto`: for people on a terminal, JSON otherwise."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log line written."""
+    data_dir: Path = Path(".data")
+    """Where the one-machine stack keeps its state."""
+
+    failpoints_enabled: bool = False
+    """For fault tests only: lets `HOLDFAST_FAILPOINT` kill this process. Refused in production."""
+    failpoint: str = ""
+    """For fault tests only: the named place where this process kills itself."""
+
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"database_url", "migration_database_url", "id_key", "smtp_password"})
+    """Fields that are also read from the file named by `<VARIABLE>_FILE`."""
+
+    @classmethod
+    def load(cls, fallback: Mapping[str, Any] | None = None, override: Mapping[str, Any] | None = None) -> Self:
+        """Settings from `override`, then the environment, then secret files, then `.env` (in development), then
+        `fallback`, then defaults. Raises `SettingsInvalid` naming every variable that is missing or wrong."""
+        values: dict[str, Any] = dict(fallback or {})
+        values |= _supplied(development=_is_development(values.get("environment", "production")))
+        values |= override or {}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsInvalid(_explain(cls, error)) from None
+
+    @field_validator("id_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        if len(key.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters")
+        return key
+
+    @model_validator(mode="after")
+    def _safe_together(self) -> Self:
+        for broken, reason in (
+            (self.local and not is_loopback(self.api_host), "HOLDFAST_LOCAL needs a loopback HOLDFAST_API_HOST"),
+            (self.smtp_host and not self.smtp_sender, "HOLDFAST_SMTP_HOST needs HOLDFAST_SMTP_SENDER"),
+            (
+                bool(self.smtp_username) != bool(self.smtp_password.get_secret_value()),
+                "an SMTP user name and password go together",
+            ),
+            (self.smtp_username and self.smtp_tls == "none", "an SMTP login needs HOLDFAST_SMTP_TLS"),
+            (self.failpoint and not self.failpoints_enabled, "HOLDFAST_FAILPOINT needs HOLDFAST_FAILPOINTS_ENABLED"),
+            (self.failpoints_enabled and self.environment == "production", "failpoints are refused in production"),
+        ):
+            if broken:
+                raise ValueError(reason)
+        return self
+
+    @property
+    def owner_database_url(self) -> str:
+        """Postgres as the role that may migrate."""
+        return self.migration_database_url or self.database_url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`. A name other than `localhost` counts as reachable."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def given(name: str) -> bool:
+    """Whether the environment, a secret file or (in development) `.env` supplies the field `name`: what the
+    one-machine stack asks before it starts its own Postgres or mail sink."""
+    return name in _supplied(development=_is_development("development"))
+
+
+def temporal_given() -> bool:
+    """Whether the environment, `.env` or a Temporal profile names a Temporal server."""
+    return bool(_temporal_profile(development=_is_development("development")).address)
+
+
+def temporal_config(settings: Settings) -> dict[str, Any]:
+    """Arguments of `temporalio.client.Client.connect`: Temporal's own variables and profile, then `settings`."""
+    profile = _temporal_profile(development=settings.environment == "development")
+    return {"target_host": settings.temporal_address, **profile.to_client_connect_config()}
+
+
+def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child process: this one's, with `variables` on top."""
+    return {**_environment, **variables}
+
+
+def as_variables(values: Mapping[str, Any]) -> dict[str, str]:
+    """Field values as the environment variables that would supply them."""
+    fields = Settings.model_fields
+    return {
+        _variable(name, fields[name]): str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }
+
+
+def describe() -> str:
+    """The reference page of every setting, in Markdown."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = f"`{_variable(name, field)}`"
+        if name in Settings.SECRETS:
+            variable += f"<br>or `{_variable(name, field)}_FILE`"
+        rows.append(f"| {variable} | {_default(field)} | {' '.join((field.description or '').split())} |")
+    return "\n".join((_REFERENCE_HEAD, *rows, ""))
+
+
+def write_reference() -> None:
+    """Bring `docs/reference/settings.md` up to date."""
+    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
+    REFERENCE.write_text(describe(), encoding="utf-8")
+
+
+_REFERENCE_HEAD = """# Settings
+
+Generated from `settings.py` by `make docs`; do not edit. Read once, at start, from the environment. A secret may be
+given in a file instead: `<VARIABLE>_FILE` names it. With `HOLDFAST_ENVIRONMENT=development` a `.env` file in the
+working directory is read as well, below the real environment. Durations are ISO 8601 (`PT10S`) or seconds.
+"""
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{name.upper()}"
+
+
+def _is_development(otherwise: str) -> bool:
+    return (_environment.get(f"{PREFIX}ENVIRONMENT") or otherwise) == "development"
+
+
+def _dotenv() -> dict[str, str]:
+    return {key: value for key, value in dotenv_values(".env").items() if value}
+
+
+def _supplied(*, development: bool) -> dict[str, Any]:
+    """What the outside says, by field name. An empty variable is as good as an unset one."""
+    found: dict[str, Any] = {}
+    variables: dict[str, str] = dict(_environment)
+    if development:
+        variables = _dotenv() | variables
+        found |= DotEnvSettingsSource(Settings, env_file=".env")()
+    found |= EnvSettingsSource(Settings)()
+    names = {_variable(name, field).lower(): name for name, field in Settings.model_fields.items()}
+    by_field = {names.get(key.lower(), key): value for key, value in found.items()}
+    return _secret_files(variables) | {name: by_field[name] for name in by_field if name in Settings.model_fields}
+
+
+def _secret_files(variables: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in sorted(Settings.SECRETS):
+        variable = _variable(name, Settings.model_fields[name])
+        path = variables.get(f"{variable}_FILE")
+        if not path:
+            continue
+        if variables.get(variable):
+            raise SettingsInvalid(f"{variable} and {variable}_FILE are both set; which one is meant?")
+        try:
+            found[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsInvalid(f"the file {variable}_FILE names cannot be read: {type(error).__name__}") from None
+    return found
+
+
+def _explain(cls: type[Settings], error: ValidationError) -> str:
+    variables = {name: _variable(name, field) for name, field in cls.model_fields.items()}
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        first = str(problem["loc"][0]) if problem["loc"] else ""
+        name = variables.get(first, first)
+        message = "is required" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message}" if name else message)
+    return "; ".join(lines)
+
+
+def _temporal_profile(*, development: bool) -> ClientConfigProfile:
+    variables = {**(_dotenv() if development else {}), **_environment}
+    try:
+        return ClientConfigProfile.load(override_env_vars=variables)
+    except (RuntimeError, ValueError) as error:
+        raise SettingsInvalid(f"Temporal's configuration cannot be read: {type(error).__name__}") from None
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default()
+    if field.is_required():
+        return "required"
+    if isinstance(value, SecretStr) or value == "":
+        return "empty"
+    if isinstance(value, timedelta):
+        return f"`PT{value.total_seconds():g}S`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -1,0 +1,160 @@
+"""Plugs adapters into activities and polls Temporal. `python worker.py` runs one worker; run as many as you like."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.gateways.no_mail import NoMailGateway
+from adapters.gateways.smtp import SmtpMailGateway
+from adapters.llm.embedded import EmbeddedIntentModel
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.decisions import DecisionActivities
+from activities.handoffs import HandoffActivities
+from activities.interactions import InteractionActivities
+from activities.replies import ReplyActivities
+from activities.tools import ToolActivities
+from adapters.failpoints import KillingFailpoints, NoFailpoints
+from adapters.logs import configure_logs
+from domain.agents.agent import AgentSpec
+from domain.agents.support import SUPPORT
+from domain.policies import PolicyBook
+from domain.ports import Failpoints, IntentModel, MailGateway
+from domain.tools import TOOLS
+from domain.tools.tool import AnyTool
+from domain.understanding.intents import EXAMPLES
+from schema.session import Database
+from settings import Settings, temporal_config
+from workflows.runtime import WORKFLOWS, connect, ensure_search_attributes
+
+RETRY_S = 1.0
+
+
+def now() -> datetime:
+    """The wall clock, given to activities: rules never read it."""
+    return datetime.now(UTC)  # noqa: TID251 - the one place that may
+
+
+def failpoints(settings: Settings) -> Failpoints:
+    return KillingFailpoints(Path(settings.failpoint)) if settings.failpoints_enabled else NoFailpoints()
+
+
+def mail(settings: Settings) -> MailGateway:
+    if not settings.smtp_host:
+        return NoMailGateway()
+    return SmtpMailGateway(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_sender,
+        username=settings.smtp_username or None,
+        password=settings.smtp_password.get_secret_value() or None,
+        tls=settings.smtp_tls,
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What activities are given. `Parts.of(settings)` is the product; a test replaces what it must."""
+
+    intents: IntentModel
+    mail: MailGateway
+    failpoints: Failpoints
+    tools: Mapping[str, AnyTool] = field(default_factory=lambda: TOOLS)
+    book: PolicyBook = field(default_factory=PolicyBook.shipped)
+    agent: AgentSpec = SUPPORT
+    extra: Mapping[str, object] = field(default_factory=dict)
+    now: Callable[[], datetime] = now
+
+    @classmethod
+    def of(cls, settings: Settings, **replaced: Any) -> "Parts":
+        own = {
+            "intents": lambda: EmbeddedIntentModel(EXAMPLES, settings.data_dir / "models"),
+            "mail": lambda: mail(settings),
+            "failpoints": lambda: failpoints(settings),
+        }
+        return cls(**{name: make() for name, make in own.items() if name not in replaced}, **replaced)
+
+
+def build_worker(settings: Settings, client: Client, db: Database, parts: Parts) -> Worker:
+    """A worker with every activity plugged in. The client carries converter and sandbox."""
+    tools, now_, points = parts.tools, parts.now, parts.failpoints
+    interactions = InteractionActivities(db, parts.intents, points)
+    decisions = DecisionActivities(
+        db, book=parts.book, agent=parts.agent, tools=tools, now=now_, failpoints=points
+    )
+    calls = ToolActivities(db, tools=tools, mail=parts.mail, extra=parts.extra, now=now_, failpoints=points)
+    replies = ReplyActivities(db, tools=tools, now=now_, failpoints=points)
+    handoffs = HandoffActivities(db, tools=tools, now=now_, failpoints=points)
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=list(WORKFLOWS),
+        activities=[
+            interactions.understand,
+            decisions.judge,
+            decisions.admit,
+            calls.call,
+            calls.give_up,
+            replies.commit,
+            handoffs.open,
+            handoffs.mark_breached,
+        ],
+        max_cached_workflows=settings.worker_cached_workflows,
+        max_concurrent_activities=settings.worker_activities,
+        # After a kill -9 the next message would wait ten seconds for the dead worker's sticky queue.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        graceful_shutdown_timeout=settings.graceful_stop,
+    )
+
+
+async def run_worker(settings: Settings, *, client: Client | None = None, stop: asyncio.Event) -> None:
+    """Works until `stop` is set, then lets what is running finish. Waits for Temporal to be there."""
+    db = Database(settings.database_url, pool_size=settings.database_pool_size)
+    try:
+        client = client or await connected(settings, stop)
+        if client is None:
+            return
+        await ensure_search_attributes(client)
+        async with build_worker(settings, client, db, Parts.of(settings)):
+            await stop.wait()
+    finally:
+        await db.close()
+
+
+async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """A client, however long Temporal takes to come up; None when asked to stop first."""
+    while not stop.is_set():
+        try:
+            return await connect(temporal_config(settings))
+        except RuntimeError:
+            logging.getLogger(__name__).warning("Temporal is not there yet")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_S)
+    return None
+
+
+async def main() -> None:
+    settings = Settings.load()
+    configure_logs(settings.log_format, settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await run_worker(settings, stop=stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    logging.shutdown()
+    sys.stdout.flush()
+    # A Rust thread may meet the interpreter's finalisation and abort; everything is closed, so leave at once.
+    os._exit(0)

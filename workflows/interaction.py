@@ -1,0 +1,193 @@
+"""What happens to one message, in order."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.decisions import DecisionActivities
+from activities.handoffs import HandoffActivities
+from activities.interactions import InteractionActivities
+from activities.replies import ReplyActivities
+from activities.tools import ToolActivities
+from domain.handoff import HandoffDecision, HandoffInput, HandoffKind, Resolution
+from domain.interaction import (
+    AdmitInput,
+    CallInput,
+    CommitInput,
+    Committed,
+    EffectOutcome,
+    EffectState,
+    InteractionRef,
+    InteractionResult,
+    InteractionStatus,
+    JudgeInput,
+    OpenedHandoff,
+    OpenHandoffInput,
+    PlannedEffect,
+    Verdict,
+)
+from domain.proposal import Understanding
+from domain.values import Mode
+from workflows import ids, options
+from workflows.attributes import INTENT, OUTCOME, PRIORITY, STATUS
+from workflows.handoff import HandoffWorkflow
+
+
+@workflow.defn(name="interaction")
+class InteractionWorkflow:
+    """One customer interaction: understand, judge, act or ask, reply, deliver.
+
+    Ends as: *completed* (done, or answered by a person), *refused* (the rules say no, and the customer was told why),
+    *failed* (with a visible reason, after a person could not be asked either). While a person is needed it waits.
+    """
+
+    @workflow.init
+    def __init__(self, start: InteractionRef) -> None:
+        self._start = start
+        self._verdict = Verdict()
+        self._answered: InteractionStatus | None = None
+
+    @workflow.run
+    async def run(self, start: InteractionRef) -> InteractionResult:
+        status = await self._tell_the_story()
+        self._mark(status)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return InteractionResult(status=status, outcome=self._verdict.outcome, intent=self._verdict.intent)
+
+    async def _tell_the_story(self) -> InteractionStatus:
+        try:
+            self._verdict = await self._judge(await self._understand())
+            resolution = await self._ask_a_person_if_needed()
+            await self._act()
+            committed = await self._commit_reply(resolution)
+        except ActivityError as failure:
+            committed = Committed(blocked_by=_reason_of(failure))
+        if committed.blocked_by:
+            committed = await self._let_a_person_finish(committed.blocked_by)
+        self._answered = self._answered or committed.status
+        await self._deliver(committed.outlets)
+        return committed.status
+
+    @workflow.update(name=ids.ANSWER_UPDATE, description="Waits for the first answer: final, or that a person looks.")
+    async def answer(self) -> InteractionStatus:
+        """Returns as soon as an answer is stored in Postgres, which is where its words are."""
+        await workflow.wait_condition(lambda: self._answered is not None)
+        return self._answered or InteractionStatus.FAILED
+
+    async def _ask_a_person_if_needed(self) -> Resolution | None:
+        if not self._verdict.needs_a_person or self._start.mode is Mode.SHADOW:
+            return None
+        reason = self._verdict.reasons[0] if self._verdict.reasons else "needs_a_person"
+        resolution = await self._ask_a_person(self._verdict.handoff_kind, reason)
+        if resolution.decision is HandoffDecision.APPROVED:
+            self._verdict = await self._admit(resolution)
+        return resolution
+
+    async def _let_a_person_finish(self, reason: str) -> Committed:
+        """Something stands in the way of an answer: nothing may leave, so a person takes over."""
+        if self._start.mode is Mode.SHADOW:
+            raise ApplicationError(f"a shadow run could not finish: {reason}", type=reason, non_retryable=True)
+        resolution = await self._ask_a_person(HandoffKind.TAKEOVER, reason)
+        return await self._commit_reply(resolution)
+
+    async def _ask_a_person(self, kind: HandoffKind, reason: str) -> Resolution:
+        opened = await self._open_handoff(kind, reason)
+        self._answered = InteractionStatus.WAITING_FOR_HUMAN
+        self._mark(InteractionStatus.WAITING_FOR_HUMAN)
+        if opened.resolution is not None:
+            return opened.resolution
+        return await workflow.execute_child_workflow(
+            HandoffWorkflow.run,
+            HandoffInput(
+                organisation=self._start.organisation,
+                handoff_id=opened.handoff_id,
+                kind=opened.kind,
+                sla_due_at=opened.sla_due_at,
+            ),
+            id=ids.handoff(self._start.organisation, opened.handoff_id),
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"{opened.kind.value}: {reason}",
+        )
+
+    async def _act(self) -> None:
+        """Carries out what may run, in order; the first one that is not confirmed stops the rest."""
+        for effect in self._verdict.effects:
+            if not effect.outlet:
+                outcome = await self._call(effect)
+                if outcome.state is not EffectState.CONFIRMED:
+                    return
+
+    async def _deliver(self, outlets: tuple[PlannedEffect, ...]) -> None:
+        for outlet in outlets:
+            await self._call(outlet)
+
+    async def _understand(self) -> Understanding:
+        return await workflow.execute_local_activity_method(
+            InteractionActivities.understand, self._start, summary="what does the customer want?", **options.STEP
+        )
+
+    async def _judge(self, understanding: Understanding) -> Verdict:
+        return await workflow.execute_local_activity_method(
+            DecisionActivities.judge,
+            JudgeInput(interaction=self._start, understanding=understanding),
+            summary=f"may we? ({understanding.intent.value})",
+            **options.STEP,
+        )
+
+    async def _admit(self, resolution: Resolution) -> Verdict:
+        return await workflow.execute_local_activity_method(
+            DecisionActivities.admit,
+            AdmitInput(interaction=self._start, handoff_id=resolution.handoff_id),
+            summary="reserve exactly what was approved",
+            **options.STEP,
+        )
+
+    async def _open_handoff(self, kind: HandoffKind, reason: str) -> OpenedHandoff:
+        return await workflow.execute_local_activity_method(
+            HandoffActivities.open,
+            OpenHandoffInput(interaction=self._start, kind=kind, reason=reason),
+            summary=f"ask a person: {reason}",
+            **options.STEP,
+        )
+
+    async def _call(self, effect: PlannedEffect) -> EffectOutcome:
+        request = CallInput(interaction=self._start, effect=effect)
+        if effect.atomic:
+            return await workflow.execute_local_activity_method(
+                ToolActivities.call, request, summary=effect.tool, **options.STEP
+            )
+        try:
+            return await workflow.execute_activity_method(
+                ToolActivities.call, request, summary=effect.tool, **options.OUTSIDE
+            )
+        except ActivityError:
+            return await workflow.execute_local_activity_method(
+                ToolActivities.give_up, request, summary=f"{effect.tool}: what is known?", **options.STEP
+            )
+
+    async def _commit_reply(self, resolution: Resolution | None) -> Committed:
+        return await workflow.execute_local_activity_method(
+            ReplyActivities.commit,
+            CommitInput(interaction=self._start, resolution=resolution),
+            summary="compose, check and let out the reply",
+            **options.STEP,
+        )
+
+    def _mark(self, status: InteractionStatus) -> None:
+        verdict = self._verdict
+        workflow.upsert_search_attributes(
+            [
+                STATUS.value_set(status.value),
+                INTENT.value_set(verdict.intent.value),
+                OUTCOME.value_set(verdict.outcome.value),
+                PRIORITY.value_set(verdict.priority.rank),
+            ]
+        )
+        workflow.set_current_details(
+            f"**{status.value}** · {verdict.intent.value} ({verdict.confidence:.0%} sure) → {verdict.outcome.value}"
+            f"\n\nbecause: {', '.join(verdict.reasons) or 'n/a'}"
+        )
+
+
+def _reason_of(failure: ActivityError) -> str:
+    cause = failure.cause
+    return cause.type or "internal" if isinstance(cause, ApplicationError) else "internal"

@@ -1,0 +1,45 @@
+"""Named timeouts and retries. A step names the kind of work it is; nobody writes a number inline."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+
+class LocalOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta
+    local_retry_threshold: timedelta
+    retry_policy: RetryPolicy
+
+
+class RegularOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+STEP = LocalOptions(
+    start_to_close_timeout=timedelta(seconds=5),
+    schedule_to_close_timeout=timedelta(days=7),
+    local_retry_threshold=timedelta(seconds=8),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=15)
+    ),
+)
+"""Short work against our own database: shares the workflow task. It waits out a database that is down; an
+unexpected error gives up by itself after a few attempts (`activities.failures`)."""
+
+OUTSIDE = RegularOptions(
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=5),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=3,
+        maximum_interval=timedelta(minutes=5),
+        maximum_attempts=6,
+    ),
+)
+"""Leaves our database: mail, other people's systems. Attempts are few, the ledger settles what stays open."""
