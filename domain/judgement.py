@@ -76,7 +76,7 @@ class _Case:
             self._rule_on(action, inputs)
         limits = self.agent.limits
         whole = [
-            *self._unanswered(parsed, inputs),
+            *self._unanswered(inputs),
             *self._confidence(parsed, amount),
             *inv.check_payments(parsed),
             *inv.check_rate(consequences, self.facts.history, limits.per_minute, limits.per_hour),
@@ -123,9 +123,9 @@ class _Case:
         named_by_actions = self.proposal.source is Source.EXTERNAL and self.proposal.intent is Intent.OTHER
         return self.agent.granted_at_all() if named_by_actions else self.agent.granted(self.proposal.intent)
 
-    def _unanswered(self, parsed: Sequence[inv.ParsedAction], inputs: Inputs) -> list[Ruling]:
+    def _unanswered(self, inputs: Inputs) -> list[Ruling]:
         """A request of a governed kind for which none of the governed tools was proposed is judged all the same."""
-        proposed = {action.tool.name for action in parsed}
+        proposed = {action.tool for action in self.proposal.actions}
         packs = [p for p in self.book.for_intent(self.proposal.intent) if not proposed & set(p.tools)]
         return [ruling for pack in packs for ruling in self._consult(pack.subject, inputs)]
 

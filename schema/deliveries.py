@@ -98,7 +98,7 @@ _ADD = text(
     f"""
     INSERT INTO deliveries (organisation, {_COLUMNS})
     VALUES (:organisation, :id, :interaction_id, :customer_id, :purpose, :channel, :effect_id, :body, :status, :at,
-            CASE WHEN :status = 'delivered' THEN CAST(:at AS timestamptz) END)
+            CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END)
     ON CONFLICT (organisation, interaction_id, purpose, channel) DO NOTHING
     """
 )
@@ -112,7 +112,7 @@ _MARK = text(
     """
     WITH marked AS (
         UPDATE deliveries SET
-            status = :status, delivered_at = CASE WHEN :status = 'delivered' THEN CAST(:at AS timestamptz) END
+            status = :status, delivered_at = CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END
         WHERE organisation = :organisation AND id = :id AND status <> :status
             AND status NOT IN ('delivered', 'discarded')
         RETURNING organisation, id

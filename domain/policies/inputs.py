@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain.confidence import certainty
-from domain.facts import Account, Facts, Invoice
+from domain.facts import Account, Facts, History, Invoice
 from domain.policies.cel import ConditionFailed
 from domain.proposal import Proposal
 from domain.values import Json
@@ -72,7 +72,7 @@ def inputs_of(
         "now": facts.now,
     }
     variables.update({f"customer.{name}": value for name, value in account.items()})
-    variables.update({f"history.{name}": value for name, value in facts.history.model_dump(by_alias=False).items()})
+    variables.update({f"history.{name}": getattr(facts.history, name) for name in History.model_fields})
     return Inputs.of(variables)
 
 

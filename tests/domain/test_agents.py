@@ -27,9 +27,7 @@ def invoice(
 
 
 def facts_with(*invoices: Invoice, email: str | None = "a@example.org", plan: Plan = Plan.PRO) -> Facts:
-    account = Account(
-        customer_id=CustomerId("cust_1"), name="Ada", email=email, plan=plan, status=AccountStatus.ACTIVE
-    )
+    account = Account(customer_id=CustomerId("cust_1"), name="Ada", email=email, plan=plan, status=AccountStatus.ACTIVE)
     return Facts(now=NOW, account=account, invoices=invoices)
 
 

@@ -17,6 +17,9 @@ from domain.values import Intent
 FEWEST = 25
 LONGEST = 300
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same safe subset in C where it is built in: every process that imports this reads the files."""
+
 
 class ExamplesInvalid(ValueError):
     """An example file that would teach nonsense. The message names file and fault, and is meant for its author."""
@@ -25,7 +28,7 @@ class ExamplesInvalid(ValueError):
 def parse(intent: Intent, source: str) -> tuple[str, ...]:
     """The examples in the text of one file. Raises `ExamplesInvalid`."""
     try:
-        document = yaml.safe_load(source)
+        document = yaml.load(source, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise ExamplesInvalid(f"{intent.value}.yaml is not YAML") from error
     if not isinstance(document, dict) or document.keys() != {"intent", "examples"} or document["intent"] != intent.value:
