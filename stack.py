@@ -112,9 +112,9 @@ async def up(stack: Stack, serve: Serve | None = None) -> None:
         stack.values = _local_values(stack.folder)
         need_ports(stack.options, Settings.load({**stack.values, "database_url": "-"}, chosen))
         # Temporal takes the longest: it starts while Postgres does.
-        await _launch_temporal(stack, closing)
+        await launch_temporal(stack, closing)
         await _start_postgres(stack, closing)
-        await _temporal_ready(stack)
+        await temporal_ready(stack)
         await _start_mail(stack, closing)
         settings = Settings.load(stack.values, chosen)
         await _seed(stack, settings)
@@ -129,7 +129,14 @@ def _local_values(folder: Path) -> dict[str, Any]:
     key = folder / "id.key"
     if not key.exists():
         processes.write_private(key, secrets.token_hex(32))
-    return {"environment": "development", "local": True, "data_dir": folder, "id_key": key.read_text().strip()}
+    # Warnings only: what matters on a terminal is the stack's own lines.
+    return {
+        "environment": "development",
+        "local": True,
+        "log_level": "warning",
+        "data_dir": folder,
+        "id_key": key.read_text().strip(),
+    }
 
 
 def need_ports(options: Options, settings: Settings) -> None:
@@ -143,7 +150,8 @@ def need_ports(options: Options, settings: Settings) -> None:
         processes.need_port(LOOPBACK, options.smtp_port, "the mail sink", "--smtp-port")
 
 
-async def _launch_temporal(stack: Stack, closing: contextlib.AsyncExitStack) -> None:
+async def launch_temporal(stack: Stack, closing: contextlib.AsyncExitStack) -> None:
+    """Starts the embedded server, unless the environment names another; `closing` ends it."""
     if outside.temporal_given():
         return
     if not temporal.PROGRAM.exists():
@@ -159,7 +167,7 @@ async def _launch_temporal(stack: Stack, closing: contextlib.AsyncExitStack) -> 
         stack.values["temporal_ui_url"] = stack.children.urls["temporal ui"] = f"http://{LOOPBACK}:{options.ui_port}"
 
 
-async def _temporal_ready(stack: Stack) -> None:
+async def temporal_ready(stack: Stack) -> None:
     """Until the server we started answers. If it dies (a stranger was quicker to the port) we do not go on."""
     from temporalio.client import Client
 

@@ -81,7 +81,7 @@ class HandoffActivities:
 
     def _holding_reply(self, record: Record, handoff: Handoff, reason: str) -> str:
         """What the customer hears meanwhile; what certainly happened is said, what is not certain is not."""
-        decision, done = record.decision or Decision(), record.done(self._tools)
+        decision, done = record.decision or Decision(), record.done_before_the_reply(self._tools)
         if reason == "effect_unknown":
             return unknown_reply(decision, record.facts, done)
         if reason == "effect_failed" or record.decision is None:

@@ -39,6 +39,10 @@ class Record:
             for s in self.effects
         )
 
+    def done_before_the_reply(self, tools: Mapping[str, AnyTool]) -> tuple[DoneAction, ...]:
+        """What the reply may speak of: not what carries it."""
+        return tuple(action for action in self.done(tools) if not tools[action.tool].outlet)
+
     def _previews(self, tools: Mapping[str, AnyTool]) -> Sequence[DoneAction]:
         return [
             DoneAction(

@@ -84,7 +84,7 @@ class ReplyActivities:
             return Draft(InteractionStatus.RUNNING, "", blocked_by=trouble)
         outcome = Outcome.PROCEED if approved else decision.outcome
         decision = decision.model_copy(update={"outcome": outcome})
-        done = record.done(self._tools)
+        done = record.done_before_the_reply(self._tools)
         if outcome is Outcome.ASK_HUMAN:  # shadow only: live opened a handoff instead
             return Draft(InteractionStatus.WAITING_FOR_HUMAN, holding_reply(decision, decision.priority))
         reply = compose_reply(decision, record.facts, done, intent=decision.intent, draft=None)

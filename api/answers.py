@@ -55,7 +55,7 @@ async def current_answer(session: Session, interaction: Interaction) -> Answer:
     asked = Asked.model_validate(interaction, from_attributes=True)
     decisions = await DecisionRepository(session).list(interaction.id)
     standings = await EffectRepository(session).list_for_interaction(interaction.id)
-    handoffs = await HandoffRepository(session).list(HandoffFilters(interaction_id=interaction.id), limit=1)
+    handoffs = await HandoffRepository(session).list(HandoffFilters(interaction_id=interaction.id))
     first = Answer.model_validate(interaction.answer) if interaction.answer else None
     now = answer_of(
         asked,
@@ -63,7 +63,7 @@ async def current_answer(session: Session, interaction: Interaction) -> Answer:
         reply=interaction.reply,
         decision=decisions[0].decision if decisions else None,
         actions=[shown_effect(s) for s in standings] or (first.actions if first else ()),
-        handoff=shown_handoff(handoffs.items[0]) if handoffs.items else None,
+        handoff=shown_handoff(max(handoffs.items, key=lambda h: h.opened_at)) if handoffs.items else None,
     )
     return now.model_copy(update={"verification": first.verification}) if first else now
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -14,6 +15,7 @@ from domain.errors import NotAuthenticated, ScopeMissing
 from domain.values import OrganisationId
 
 LOCAL_ORGANISATION = OrganisationId("demo")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d+)?")
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hf_live_…`. The local stack needs none.")
 
 
@@ -63,9 +65,19 @@ async def caller(
 
 def _local_caller(request: Request, services: Services) -> Caller:
     """The one-machine stack lets its own machine in as the demo organisation's admin."""
-    if services.local and request.client and is_loopback(request.client.host):
+    if services.local and _is_from_here(request):
         return Caller(organisation=LOCAL_ORGANISATION, name="local", scopes=frozenset({Scope.ADMIN}))
     raise NotAuthenticated("send Authorization: Bearer <key>")
+
+
+def _is_from_here(request: Request) -> bool:
+    """From this machine, to this machine, and not passed on: a proxy beside us speaks for the whole world, and a web
+    page can make a browser come here under a name of its own."""
+    if any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via")):
+        return False
+    asked_for = _HOST.fullmatch(request.headers.get("host", ""))
+    caller_host = request.client.host if request.client else ""
+    return asked_for is not None and is_loopback(caller_host) and is_loopback(asked_for[1].strip("[]"))
 
 
 def is_loopback(host: str) -> bool:

@@ -1,35 +1,63 @@
-"""One table: error code → HTTP status. Every error leaves as RFC 9457 `application/problem+json` with a stable code."""
+"""One table: error code → HTTP status and meaning. Every error leaves as RFC 9457 `application/problem+json`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi_problem.error import Problem
-from fastapi_problem.handler import ExceptionHandler, add_exception_handler, new_exception_handler
+from fastapi_problem.handler import ExceptionHandler, new_exception_handler
+from pydantic.alias_generators import to_camel
+from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import HoldfastError
 
-STATUS: dict[str, int] = {
-    "request_invalid": 422,
-    "request_id_reused": 422,
-    "not_found": 404,
-    "customer_not_found": 404,
-    "conversation_not_found": 404,
-    "interaction_not_found": 404,
-    "handoff_not_found": 404,
-    "agent_not_found": 404,
-    "invoice_not_found": 404,
-    "approval_stale": 409,
-    "conflict": 409,
-    "handoff_already_decided": 409,
-    "not_authenticated": 401,
-    "scope_missing": 403,
-    "dependency_down": 503,
+
+@dataclass(frozen=True)
+class Code:
+    """What an error code stands for. `GET /errors/{code}` shows it, and a problem's `type` leads there."""
+
+    status: int
+    meaning: str
+
+
+CODES: dict[str, Code] = {
+    "bad_request": Code(400, "The request cannot be read."),
+    "json_invalid": Code(400, "The body is not strict JSON: not UTF-8, a repeated key, NaN, NUL, too deep, too large."),
+    "request_id_invalid": Code(400, "The request id, in body or header, cannot be used as a key. Nothing was done."),
+    "path_invalid": Code(400, "A part of the path cannot be an id."),
+    "not_authenticated": Code(401, "No valid key came with the request."),
+    "scope_missing": Code(403, "The key is valid but lacks every scope in `needs`."),
+    "not_found": Code(404, "There is no such thing, or it is another organisation's."),
+    "customer_not_found": Code(404, "There is no such customer. The request id is still free."),
+    "conversation_not_found": Code(404, "This customer has no such conversation. The request id is still free."),
+    "interaction_not_found": Code(404, "There is no such interaction."),
+    "handoff_not_found": Code(404, "There is no such handoff."),
+    "agent_not_found": Code(404, "There is no such agent. The request id is still free."),
+    "invoice_not_found": Code(404, "This customer has no such invoice."),
+    "method_not_allowed": Code(405, "The route does not take this method; `Allow` names those it takes."),
+    "conflict": Code(409, "It is in a state that does not allow this."),
+    "handoff_already_decided": Code(409, "Somebody decided first; `decision`, `by` and `at` say what, who and when."),
+    "approval_stale": Code(409, "The digest is not the one on the table now, or the time is over. Read it again."),
+    "body_too_large": Code(413, "The body is larger than this server takes."),
+    "media_type_unsupported": Code(415, "Send `Content-Type: application/json`."),
+    "validation_failed": Code(422, "Some fields cannot be accepted; `errors` names them. The request id is still free."),
+    "request_invalid": Code(422, "A value cannot be accepted; `fields` names it."),
+    "request_id_reused": Code(422, "The request id was used for another body; `fields` names what differs. Nothing ran."),
+    "rate_limited": Code(429, "Too many requests; repeat after `Retry-After`."),
+    "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),
+    "dependency_down": Code(503, "Something this server needs is away; repeat the same request after `Retry-After`."),
 }
 """A code that is not here is a bug and answers 500 without details."""
+
+STATUS: dict[str, int] = {code: entry.status for code, entry in CODES.items()}
 
 CODE_OF_STATUS: dict[int, str] = {
     400: "bad_request",
@@ -41,19 +69,24 @@ CODE_OF_STATUS: dict[int, str] = {
     415: "media_type_unsupported",
     422: "validation_failed",
     429: "rate_limited",
+    503: "dependency_down",
 }
 RETRY_AFTER_S = 2
+MAX_ERRORS = 20
+MAX_FIELD = 100
 KEY_FIELDS = frozenset({"requestId", "request_id", "idempotency-key"})
 """A key that cannot be a key is 400: nothing was looked up under it."""
+MEMBERS = frozenset({"type", "title", "status", "detail", "code", "headers"})
+"""A problem's own members; a detail of the same name must not replace them."""
 
 log = structlog.get_logger("api")
 
 
 def problem(status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extras: Any) -> Problem:
-    """A problem document. `type` is the page that explains the code."""
+    """A problem document. `type` leads to what the code means."""
     return Problem(
         HTTPStatus(status).phrase,
-        type_=f"/docs/errors#{code}",
+        type_=f"/errors/{code}",
         detail=detail,
         status=status,
         headers=headers,
@@ -69,27 +102,48 @@ def _of_holdfast(_: ExceptionHandler, __: Request, error: HoldfastError) -> Prob
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     if status == HTTPStatus.UNAUTHORIZED:
         headers = {"WWW-Authenticate": "Bearer"}
-    return problem(status, error.code, error.message, headers=headers, **error.details)
+    return problem(status, error.code, error.message, headers=headers, **_extras(error.details))
 
 
-def _of_http(_: ExceptionHandler, __: Request, error: HTTPException) -> Problem:
-    code = getattr(error, "code", None) or CODE_OF_STATUS.get(error.status_code, "http_error")
-    return problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}) or None)
+def _extras(details: Mapping[str, object]) -> dict[str, Any]:
+    """An error's details as further members: camelCase, JSON values, none of a problem's own members."""
+    shown = {to_camel(name): jsonable_encoder(value) for name, value in details.items()}
+    return {name: value for name, value in shown.items() if name not in MEMBERS}
+
+
+def _of_http(_: ExceptionHandler, request: Request, error: HTTPException) -> Problem:
+    code = getattr(error, "code", None) or CODE_OF_STATUS.get(error.status_code, "bad_request")
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed_methods(request))
+    return problem(error.status_code, code, str(error.detail), headers=headers or None)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Every method some route takes at this path: a path has one route per method here, the framework names one."""
+    scope = dict(request.scope)
+    return sorted(
+        method
+        for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+        if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in request.app.routes)
+    )
 
 
 def _of_validation(_: ExceptionHandler, __: Request, error: RequestValidationError) -> Problem:
     """Names the fields, never echoes what was in them."""
     errors = [
         {
-            "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
+            "field": (".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]))[:MAX_FIELD],
             "in": str(e["loc"][0]),
             "code": e["type"],
             "message": e["msg"],
         }
-        for e in error.errors()
+        for e in error.errors()[:MAX_ERRORS]
     ]
     if any(e["field"] in KEY_FIELDS for e in errors):
         return problem(400, "request_id_invalid", "the request id cannot be used as a key", errors=errors)
+    if any(e["in"] == "path" for e in errors):
+        return problem(400, "path_invalid", "a part of the path cannot be an id", errors=errors)
     return problem(422, "validation_failed", "some fields cannot be accepted", errors=errors)
 
 
@@ -105,8 +159,43 @@ def _log(request: Request, error: Exception) -> None:
         "request refused" if expected else "request failed",
         error=type(error).__name__,
         code=getattr(error, "code", None),
+        reason=error.details.get("reason") if isinstance(error, HoldfastError) else None,
         route=getattr(route, "path", None),
+        where=None if expected else _where(error),
     )
+
+
+def _where(error: Exception) -> list[str]:
+    """The places of the failure without its words, which may quote a customer."""
+    places, trace = [], error.__traceback__
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places[-8:]
+
+
+class Unexpected:
+    """Answers what nobody expected. Inside the framework's own handler, which would raise it again, and whoever
+    catches it then writes down its words."""
+
+    def __init__(self, app: ASGIApp, handler: ExceptionHandler) -> None:
+        self._app = app
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            await self._handler(Request(scope), error)(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -116,8 +205,8 @@ def install(app: FastAPI) -> None:
         http_exception_handler=_of_http,
         request_validation_handler=_of_validation,
         pre_hooks=[_log],
-        unhandled_wrappers=None,
     )
     handler.handlers[Exception] = _of_anything
-    add_exception_handler(app, handler)
-    app.add_exception_handler(HoldfastError, handler)
+    for kind in (Problem, HTTPException, RequestValidationError, HoldfastError, Exception):
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(Unexpected, handler=handler)

@@ -1,12 +1,13 @@
 """The fields of requests, with their limits. A limit documented here is a limit enforced."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from domain.values import Value
+from domain.values import Currency, MinorUnits, Money, Value
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+$"
 MAX_KEY = 255
@@ -27,13 +28,23 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _spelt_out(value: object) -> object:
+    """A number is no time: seconds or milliseconds, since when? Neither is a date without an offset."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    raise ValueError("a time is RFC 3339 with an offset, such as 2026-01-31T09:30:00Z")
+
+
 def _in_our_time(at: datetime) -> datetime:
     if not 1970 <= at.year <= 2200:
         raise ValueError("the year must lie between 1970 and 2200")
     return at.astimezone(UTC)
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_spelt_out), AfterValidator(_in_our_time)]
 """RFC 3339 with an offset, from 1970 to 2200."""
 
 
@@ -43,6 +54,16 @@ class Body(Value):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
+
+
+class MoneyBody(Body):
+    """An amount a caller sends: an integer number of minor units, and nothing else beside the currency."""
+
+    amount: MinorUnits
+    currency: Currency
+
+    def money(self) -> Money:
+        return Money(amount=self.amount, currency=self.currency)
 
 
 Limit = Annotated[int, Field(ge=1, le=200)]

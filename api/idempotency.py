@@ -1,30 +1,46 @@
 """The request key: same key and body, same answer; same key and another body, nothing runs."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from api.auth import Caller
 from api.deps import Services
 from api.errors import problem
 from domain.digest import digest
-from domain.values import Channel, ConversationId, CustomerId, InteractionId, RequestId
+from domain.values import Channel, ConversationId, CustomerId, InteractionId, Json, Mode, RequestId
 from schema.base import new_id
 from schema.interactions import NewInteraction
 from workflows import ids
 
-if TYPE_CHECKING:
-    from api.routes.chat import ChatRequest
+
+class MessageRequest(Protocol):
+    """A body that carries a customer's message."""
+
+    @property
+    def customer_id(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def mode(self) -> Mode: ...
+    @property
+    def conversation_id(self) -> str | None: ...
+    def meaning(self) -> Json:
+        """Every field that means something, defaults filled in; not the key itself."""
+        ...
 
 
-def request_key(in_body: str | None, in_header: str | None) -> RequestId:
+def request_key(in_body: str | None, in_headers: list[str]) -> RequestId:
     """The caller's key from body or header, else one of ours: then the request is new by definition."""
-    if in_body and in_header and in_body != in_header:
+    given = {key for key in (in_body, *in_headers) if key is not None}
+    if len(given) > 1:
         raise problem(400, "request_id_invalid", "requestId and Idempotency-Key differ")
-    return RequestId(in_body or in_header or new_id("req"))
+    if not all(key.isascii() for key in in_headers):
+        raise problem(400, "request_id_invalid", "a header carries ASCII only; send the key as requestId in the body")
+    return RequestId(given.pop() if given else new_id("req"))
 
 
-def new_interaction(services: Services, caller: Caller, request: "ChatRequest", key: RequestId) -> NewInteraction:
+def new_interaction(services: Services, caller: Caller, request: MessageRequest, key: RequestId) -> NewInteraction:
     """The row of a request. Its fingerprint covers every field that means something, defaults filled in."""
-    fields = request.model_dump(mode="json", by_alias=True, exclude={"request_id"})
+    fields = request.meaning()
     hashes = {name: digest(value) for name, value in fields.items()}
     return NewInteraction(
         organisation=caller.organisation,

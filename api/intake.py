@@ -34,6 +34,9 @@ from workflows import ids
 from workflows.attributes import CHANNEL, CONVERSATION, CUSTOMER, MODE, ORGANISATION, STATUS
 from workflows.interaction import InteractionWorkflow
 
+START_WITHIN = timedelta(seconds=3)
+"""How long Temporal may take to say that it holds a workflow whose answer nobody waits for any more."""
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -55,10 +58,18 @@ async def take(services: Services, organisation: OrganisationId, new: NewInterac
     services.failpoints.hit("F2")
     if claimed.interaction.answer is not None:
         return Taken(claimed.interaction, claimed.interaction.answer, replayed=True)
-    answered = await _work(services, organisation, claimed.interaction, wait)
+    ref = InteractionRef(
+        organisation=organisation, interaction_id=claimed.interaction.id, mode=claimed.interaction.mode
+    )
+    try:
+        await _work(services, claimed.interaction, ref, wait)
+    except DependencyDown:
+        # It may have ended between our look and our call: then Temporal refuses, and the answer is in the store.
+        taken = await _read_answer(services, organisation, claimed)
+        if taken.answer is None:
+            raise
+        return taken
     services.failpoints.hit("F3")
-    if not answered:
-        return Taken(claimed.interaction, None, replayed=not claimed.created)
     return await _read_answer(services, organisation, claimed)
 
 
@@ -68,33 +79,31 @@ async def _read_answer(services: Services, organisation: OrganisationId, claimed
     return Taken(claimed.interaction, answer, replayed=not claimed.created)
 
 
-async def _work(services: Services, organisation: OrganisationId, interaction: Interaction, wait: timedelta) -> bool:
-    """Start or join the workflow. True when an answer is stored, False when the wait ran out."""
-    start = _start(services, organisation, interaction)
+async def _work(services: Services, interaction: Interaction, ref: InteractionRef, wait: timedelta) -> None:
+    """Start or join the workflow. Returns when an answer is stored, or when the wait is over and Temporal has said that
+    it holds the workflow: who is told to come back later must be able to rely on somebody working."""
+    options = _options(services, interaction, ref)
+    start = WithStartWorkflowOperation(InteractionWorkflow.run, ref, **options)
     try:
         async with _temporal_errors(start), asyncio.timeout(wait.total_seconds()):
             _ = await services.temporal.execute_update_with_start_workflow(
                 InteractionWorkflow.answer, id=ids.ANSWER_UPDATE, start_workflow_operation=start
             )
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        return False
-    return True
+        async with _temporal_errors():
+            await services.temporal.start_workflow(InteractionWorkflow.run, ref, rpc_timeout=START_WITHIN, **options)
 
 
-def _start(
-    services: Services, organisation: OrganisationId, interaction: Interaction
-) -> WithStartWorkflowOperation[InteractionWorkflow, InteractionResult]:
-    ref = InteractionRef(organisation=organisation, interaction_id=interaction.id, mode=interaction.mode)
-    return WithStartWorkflowOperation(
-        InteractionWorkflow.run,
-        ref,
-        id=interaction.workflow_id,
-        task_queue=services.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        search_attributes=TypedSearchAttributes(
+def _options(services: Services, interaction: Interaction, ref: InteractionRef) -> Json:
+    """How the workflow is started, whichever way: the same options twice are one workflow."""
+    return {
+        "id": interaction.workflow_id,
+        "task_queue": services.task_queue,
+        "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+        "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        "search_attributes": TypedSearchAttributes(
             [
-                SearchAttributePair(ORGANISATION, organisation),
+                SearchAttributePair(ORGANISATION, ref.organisation),
                 SearchAttributePair(CUSTOMER, ids.opaque(interaction.customer_id, services.id_key)),
                 SearchAttributePair(CONVERSATION, interaction.conversation_id),
                 SearchAttributePair(CHANNEL, interaction.channel.value),
@@ -102,15 +111,15 @@ def _start(
                 SearchAttributePair(STATUS, interaction.status.value),
             ]
         ),
-        static_summary=f"{interaction.channel.value} message, {interaction.mode.value}",
-        static_details=f"Interaction `{interaction.id}` of conversation `{interaction.conversation_id}`.",
-        priority=Priority(fairness_key=organisation),
-    )
+        "static_summary": f"{interaction.channel.value} message, {interaction.mode.value}",
+        "static_details": f"Interaction `{interaction.id}` of conversation `{interaction.conversation_id}`.",
+        "priority": Priority(fairness_key=ref.organisation),
+    }
 
 
 @contextlib.asynccontextmanager
 async def _temporal_errors(
-    start: WithStartWorkflowOperation[InteractionWorkflow, InteractionResult],
+    start: WithStartWorkflowOperation[InteractionWorkflow, InteractionResult] | None = None,
 ) -> AsyncIterator[None]:
     """Temporal's failures in our words. The request is safe in Postgres: repeating it is the cure for each."""
     try:
@@ -120,7 +129,8 @@ async def _temporal_errors(
     except (RPCError, WorkflowUpdateFailedError, WorkflowAlreadyStartedError, RuntimeError) as error:
         raise DependencyDown("the request is stored; repeat it for its answer", dependency="temporal") from error
     finally:
-        # Collects the start's own failure, which nobody else asks for; it is done or cancelled by now.
-        with contextlib.suppress(BaseException):
-            async with asyncio.timeout(0):
-                await start.workflow_handle()
+        if start is not None:
+            # Collects the start's own failure, which nobody else asks for; it is done or cancelled by now.
+            with contextlib.suppress(BaseException):
+                async with asyncio.timeout(0):
+                    await start.workflow_handle()

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from temporalio.client import Client
 
 from adapters.failpoints import KillingFailpoints, NoFailpoints
 from adapters.logs import configure_logs
-from api import errors
+from api import errors, openapi
 from api.deps import Services
 from api.routes import chat, customers, handoffs, health, interactions
+from api.routes import errors as error_codes
 from api.telling import keep_telling
 from domain.ports import Failpoints
 from schema.session import Database
@@ -28,12 +30,15 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the one place of this process that may
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application. It starts while Postgres or Temporal are down, and says so at `/readyz`."""
+def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
+    """The application. It starts while Postgres or Temporal are down, and says so at `/readyz`.
+
+    `temporal` shares a client with whoever embeds the application; without one it connects by its settings.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await make_services(settings)
+        services = await make_services(settings, temporal)
         app.state.services = services
         telling = asyncio.create_task(keep_telling(services))
         try:
@@ -51,20 +56,23 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
         generate_unique_id_function=lambda route: route.name,
+        # A redirect would be built from the Host header, and a body sent twice.
+        redirect_slashes=False,
     )
     errors.install(app)
-    for noun in (chat, interactions, customers, handoffs, health):
+    for noun in (chat, interactions, customers, handoffs, error_codes, health):
         app.include_router(noun.router)
+    openapi.install(app)
     return app
 
 
-async def make_services(settings: Settings) -> Services:
+async def make_services(settings: Settings, temporal: Client | None) -> Services:
     failpoints: Failpoints = (
         KillingFailpoints(Path(settings.failpoint)) if settings.failpoints_enabled else NoFailpoints()
     )
     return Services(
         db=Database(settings.database_url, pool_size=settings.database_pool_size),
-        temporal=await connect(temporal_config(settings), lazy=True),
+        temporal=temporal or await connect(temporal_config(settings), lazy=True),
         task_queue=settings.task_queue,
         id_key=settings.id_key.get_secret_value().encode(),
         local=settings.local,
@@ -84,6 +92,8 @@ def server(settings: Settings) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who a caller is comes from the connection and the key, never from a header anybody can write.
+        proxy_headers=False,
         timeout_graceful_shutdown=int(settings.graceful_stop.total_seconds()),
     )
     return uvicorn.Server(config)

@@ -35,7 +35,6 @@ def compose_reply(
     decision: Decision, facts: Facts, done: Sequence[DoneAction], *, intent: Intent, draft: str | None
 ) -> str:
     """The reply to a decision after its actions were carried out. Deterministic; never empty.
-
     `done` has every action of the decision that does not itself carry the reply. One that is missing counts as unknown.
     A draft is used where the decision is *proceed* and nothing went wrong, since only then can it have known enough.
     """
@@ -68,20 +67,18 @@ def operator_declined_reply(decision: Decision) -> str:
 
 def failed_reply(decision: Decision, facts: Facts, done: Sequence[DoneAction]) -> str:
     """An effect certainly did not happen, and a person has it. What did happen is said first."""
-    good = _results(facts, done, decision.intent)
-    wanted = "the rest of your request" if good else _WANTED.get(decision.intent, "your request")
-    return " ".join((*good, f"I'm sorry, I wasn't able to complete {wanted}.", _handed_over()))
+    return _mixed_reply("I'm sorry, I wasn't able to complete {wanted}.", decision, facts, done)
 
 
 def unknown_reply(decision: Decision, facts: Facts, done: Sequence[DoneAction]) -> str:
     """Nobody knows yet whether an effect happened, and a person is finding out: neither is claimed."""
+    return _mixed_reply("I can't tell yet whether {wanted} went through.", decision, facts, done)
+
+
+def _mixed_reply(sentence: str, decision: Decision, facts: Facts, done: Sequence[DoneAction]) -> str:
     good = _results(facts, done, decision.intent)
     wanted = "the rest of your request" if good else _WANTED.get(decision.intent, "your request")
-    return " ".join((*good, f"I can't tell yet whether {wanted} went through.", _handed_over()))
-
-
-def _handed_over() -> str:
-    return holding_reply(Decision(), Priority.HIGH)
+    return " ".join((*good, sentence.format(wanted=wanted), holding_reply(Decision(), Priority.HIGH)))
 
 
 def _anything_open(decision: Decision, done: Sequence[DoneAction]) -> bool:
@@ -144,10 +141,8 @@ def _name(invoice: Invoice | None) -> str:
 
 def _outside_window(invoice: Invoice | None, facts: Facts, window: object) -> str:
     limit = f"outside our {window}-day refund window" if type(window) is int else "outside our refund window"
-    if invoice is None or invoice.paid_at is None:
-        return f"I'm sorry, I can't refund {_name(invoice)}: it is {limit}."
-    ago = (facts.now - invoice.paid_at).days
-    return f"I'm sorry, I can't refund {_name(invoice)}: it was paid {ago} days ago, {limit}."
+    ago = f"it was paid {(facts.now - invoice.paid_at).days} days ago," if invoice and invoice.paid_at else "it is"
+    return f"I'm sorry, I can't refund {_name(invoice)}: {ago} {limit}."
 
 
 def _exceeds(invoice: Invoice | None, facts: Facts, window: object) -> str:
@@ -194,10 +189,6 @@ def _line(invoice: Invoice) -> str:
     return f"- Invoice {invoice.id}: {invoice.total}, {status}{back}."
 
 
-def _greeting(facts: Facts) -> str:
-    return "Hello! How can I help you?"
-
-
 def _other(facts: Facts) -> str:
     return "Thank you for your message. Could you tell me a little more about what you need?"
 
@@ -205,5 +196,5 @@ def _other(facts: Facts) -> str:
 _ANSWERS: dict[Intent, Callable[[Facts], str]] = {
     Intent.ACCOUNT_QUESTION: _account,
     Intent.BILLING_QUESTION: _billing,
-    Intent.GREETING: _greeting,
+    Intent.GREETING: lambda facts: "Hello! How can I help you?",
 }

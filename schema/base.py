@@ -30,6 +30,7 @@ class Row(SQLModel):
     """A table. Rows never leave `schema`: repositories return domain objects and frozen dataclasses."""
 
     metadata: ClassVar[MetaData] = METADATA
+    __tablename__: ClassVar[Any]  # pyright: ignore[reportIncompatibleVariableOverride]  # SQLModel types it as a method
 
 
 class OrganisationRow(Row):

@@ -84,7 +84,7 @@ class CustomerRepository:
 
     async def find(self, customer_id: CustomerId) -> Customer | None:
         row = await self._session.first(_GET, id=customer_id)
-        return row and _customer(row)
+        return None if row is None else _customer(row)
 
     async def get(self, customer_id: CustomerId) -> Customer:
         """The customer, or `CustomerNotFound`."""

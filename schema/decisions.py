@@ -126,7 +126,7 @@ class DecisionRepository:
 
     async def find(self, interaction_id: InteractionId, stage: str) -> RecordedDecision | None:
         row = await self._session.first(_FIND, interaction_id=interaction_id, stage=stage)
-        return row and _recorded(row)
+        return None if row is None else _recorded(row)
 
     async def list(self, interaction_id: InteractionId) -> tuple[RecordedDecision, ...]:
         """Every stage's decision on this interaction, in order."""

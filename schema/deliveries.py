@@ -112,7 +112,8 @@ _MARK = text(
     """
     WITH marked AS (
         UPDATE deliveries SET
-            status = :status, delivered_at = CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END
+            status = :status,
+            delivered_at = CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END
         WHERE organisation = :organisation AND id = :id AND status <> :status
             AND status NOT IN ('delivered', 'discarded')
         RETURNING organisation, id

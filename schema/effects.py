@@ -182,7 +182,7 @@ class EffectRepository:
             _SETTLE, effect_id=effect_id, attempt=attempt, state=state, result=result, error_code=error_code, at=at
         )
         row = await self._session.first(_TERMINAL, effect_id=effect_id)
-        return row and _settled(row)
+        return None if row is None else _settled(row)
 
     async def settle_atomic(
         self,

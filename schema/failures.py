@@ -52,3 +52,5 @@ def translated() -> Iterator[None]:
         raise down("pool_exhausted") from None
     except DBAPIError as error:
         raise translate(error) from None
+    except UnicodeEncodeError:
+        raise RequestInvalid("a value cannot be stored", sqlstate="no_answer") from None

@@ -183,7 +183,7 @@ class HandoffRepository:
     async def mark_breached(self, handoff_id: HandoffId, at: datetime) -> Handoff | None:
         """Its clock ran out: once, never early, and one priority higher. None if there was nothing to mark."""
         row = await self._session.first(_BREACH, id=handoff_id, **_event("breached", "system", at, {}))
-        return row and read_handoff(row)
+        return None if row is None else read_handoff(row)
 
     async def mark_told(self, handoff_id: HandoffId, at: datetime) -> bool:
         """The workflow has heard the decision. False if it had before."""

@@ -87,7 +87,7 @@ class InvoiceRepository:
 
     async def find(self, customer_id: CustomerId, invoice_id: str) -> Invoice | None:
         row = await self._session.first(_LIST, customer_id=customer_id, id=invoice_id)
-        return row and _invoice(row)
+        return None if row is None else _invoice(row)
 
     async def list(self, customer_id: CustomerId) -> tuple[Invoice, ...]:
         """Latest payment first, unpaid ones last."""

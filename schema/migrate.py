@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
-from schema.session import database_url
+from schema.url import database_url
 
 LOCK = 7_340_187_215_001
 """The advisory lock every migration takes, so that several starts at once happen one after the other."""

@@ -52,7 +52,7 @@ class OrganisationRepository:
 
     async def find(self) -> Organisation | None:
         row = await self._session.first(_GET)
-        return row and _organisation(row)
+        return None if row is None else _organisation(row)
 
 
 def _organisation(row: DbRow[Any]) -> Organisation:

@@ -43,9 +43,9 @@ def decode(cursor: str) -> Position:
     try:
         at, row_id = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         position = Position(datetime.fromisoformat(at), row_id)
-        if isinstance(row_id, str) and position.at.tzinfo is not None and encode(position) == cursor.rstrip("="):
+        if position.at.tzinfo and row_id.isascii() and row_id.isprintable() and encode(position) == cursor:
             return position
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         pass
     raise RequestInvalid("the cursor is not one of ours", fields=["cursor"])
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Executable, event, text
-from sqlalchemy.engine import URL, Row, make_url
+from sqlalchemy.engine import Row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -18,6 +18,7 @@ from domain.errors import DependencyDown, HoldfastError
 from domain.values import HandoffId, OrganisationId
 from schema.failures import NOT_MIGRATED, down, sqlstate, translated
 from schema.lookups import RESOLVE_API_KEY, UNTOLD_HANDOFFS, ResolvedKey, UntoldHandoff
+from schema.url import database_url
 
 APP_ROLE = "holdfast_app"
 """Not the owner of anything, cannot log in, cannot bypass row-level security. Every connection becomes it."""
@@ -30,15 +31,6 @@ SET statement_timeout = '30s';
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s'
 """
-
-
-def database_url(url: str) -> URL:
-    """Any spelling of a Postgres URL (`postgres://`, `postgresql://`, a unix socket in `?host=`) for this driver."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() not in {"postgres", "postgresql"}:
-        raise ValueError("the database must be Postgres: postgresql://…")
-    parsed = parsed.set(drivername="postgresql+psycopg")
-    return parsed if "connect_timeout" in parsed.query else parsed.update_query_dict({"connect_timeout": "5"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,9 @@ class Database:
         """Whose key this is, unless it is unknown, expired or revoked."""
         async with self._bound(OrganisationId("")) as session:
             row = await session.first(RESOLVE_API_KEY, hash=key_hash)
-        return row and ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes))
+        if row is None:
+            return None
+        return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes))
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""

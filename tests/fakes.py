@@ -1,4 +1,4 @@
-"""In-memory ports. They pass the same conformance suites as the real parts: `tests/adapters/test_ports_conformance.py`."""
+"""In-memory ports; they pass the suites of the real ones (`tests/adapters/test_ports_conformance.py`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

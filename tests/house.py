@@ -1,29 +1,41 @@
 """The whole product in one test process: real Postgres, real Temporal, the real worker and API, over ASGI.
 
-`async with house(postgres_url, temporal) as h:` gives an HTTP client, the database and the Temporal client. Nothing of
+`async with open_house(postgres_url, temporal_address, folder) as h:` gives an HTTP client, the database and the Temporal client. Nothing of
 ours is replaced; what a test may choose are the tools, the mail server and the clock, which are given anyway.
 """
 
 import asyncio
 import contextlib
+import email
+import email.policy
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
+from adapters.embedded.mail import mail_sink
+from api.auth import key_hash
 from api.main import create_app
 from domain.values import OrganisationId
+from schema.api_keys import ApiKeyRepository
+from schema.organisations import OrganisationRepository
 from schema.session import Database
 from settings import Settings
+from tests.temporal import free_port
 from worker import Parts, build_worker
 from workflows.runtime import connect, ensure_search_attributes
 
 ID_KEY = "k" * 40
+UNTIL_S = 20
 DEMO = OrganisationId("demo")
 
 
@@ -53,6 +65,19 @@ class House:
     async def chat(self, message: str, *, customer_id: str = "cust_123", **fields: Any) -> httpx2.Response:
         return await self.http.post("/chat", json={"customerId": customer_id, "message": message, **fields})
 
+    async def key(self, *scopes: str, organisation: str = "demo", name: str = "test key") -> str:
+        """A new API key of an organisation, made as the operator's command makes one."""
+        key = f"hf_test_{secrets.token_urlsafe(32)}"
+        async with self.db.transaction(OrganisationId(organisation)) as session:
+            await OrganisationRepository(session).put(organisation, datetime.now(UTC))
+            await ApiKeyRepository(session).issue(name, scopes, key_hash(key), datetime.now(UTC))
+        return key
+
+    def mails(self) -> list[EmailMessage]:
+        """What the mail server accepted, as it stands on its disk."""
+        folder = self.settings.data_dir / "mail"
+        return [email.message_from_bytes(f.read_bytes(), policy=email.policy.default) for f in folder.glob("*.eml")]  # type: ignore[misc]
+
     async def refunds(self) -> list[Any]:
         """The billing system's own book, behind the product's back."""
         async with self.db.transaction(DEMO) as session:
@@ -68,21 +93,36 @@ class House:
         assert row is not None
         return int(row.n)
 
+    async def until(self, interaction_id: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The interaction once it satisfies the condition."""
+        shown: dict[str, Any] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNTIL_S):
+                while True:
+                    shown = dict((await self.http.get(f"/interactions/{interaction_id}")).json())
+                    if condition(shown):
+                        return shown
+                    await asyncio.sleep(0.02)
+        raise AssertionError(f"it never came to that; it stands at: {shown}")
+
+    async def until_settled(self, interaction_id: str) -> dict[str, Any]:
+        """The interaction once it has ended and none of its effects is under way."""
+        return await self.until(
+            interaction_id,
+            lambda i: bool(i["finishedAt"]) and all(a["effect"] != "reserved" for a in i["actions"]),
+        )
+
     async def until_finished(self, interaction_id: str) -> dict[str, Any]:
         """The interaction once it has ended."""
-        async with asyncio.timeout(30):
-            while True:
-                shown = (await self.http.get(f"/interactions/{interaction_id}")).json()
-                if shown.get("finishedAt"):
-                    return dict(shown)
-                await asyncio.sleep(0.02)
+        return await self.until(interaction_id, lambda i: bool(i["finishedAt"]))
 
 
 @contextlib.asynccontextmanager
-async def house(
+async def open_house(
     database_url: str, temporal_address: str, data_dir: Path, *, settings: dict[str, Any] | None = None, **parts: Any
 ) -> AsyncIterator[House]:
     """Everything running; torn down at the end. `parts` replace what the worker's activities are given."""
+    smtp_port = free_port()
     loaded = Settings.load(
         override={
             "environment": "development",
@@ -93,21 +133,42 @@ async def house(
             "local": True,
             "data_dir": data_dir,
             "graceful_stop": timedelta(seconds=1),
+            "smtp_host": "127.0.0.1",
+            "smtp_port": smtp_port,
+            "smtp_sender": "support@example.com",
             **(settings or {}),
         }
     )
     db = Database(database_url)
-    client = await connect({"target_host": temporal_address})
-    await ensure_search_attributes(client)
-    app = create_app(loaded)
+    client = await _own_namespace(temporal_address)
+    app = create_app(loaded, client)
     async with (
+        mail_sink(data_dir / "mail", smtp_port),
         app.router.lifespan_context(app),
         build_worker(loaded, client, db, Parts.of(loaded, **parts)),
         httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app, client=("127.0.0.1", 1)), base_url="http://test", timeout=60
+            transport=httpx2.ASGITransport(app=app, client=("127.0.0.1", 1)), base_url="http://localhost", timeout=60
         ) as http,
     ):
         try:
             yield House(http=http, db=db, temporal=client, settings=loaded)
         finally:
             await db.close()
+
+
+async def _own_namespace(address: str) -> Client:
+    """A client on a namespace nobody else uses: workflow ids of another test's fresh database do not meet ours."""
+    name = f"t-{secrets.token_hex(6)}"
+    anybody = await connect({"target_host": address})
+    await anybody.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=int(timedelta(days=1).total_seconds()))
+        )
+    )
+    client = await connect({"target_host": address, "namespace": name})
+    async with asyncio.timeout(UNTIL_S):
+        while True:  # a new namespace takes a moment to be known everywhere
+            with contextlib.suppress(RPCError):
+                await ensure_search_attributes(client)
+                return client
+            await asyncio.sleep(0.05)

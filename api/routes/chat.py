@@ -5,15 +5,17 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
+from fastapi.responses import JSONResponse
 
-from api.answers import ChatAnswer, PendingAnswer, links
+from api.answers import ChatAnswer, Links, PendingAnswer, links
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
 from api.fields import Body, Key, Message, ObjectId
 from api.idempotency import new_interaction, request_key
 from api.intake import take
 from api.strict_json import StrictRoute
-from domain.values import Mode
+from domain.values import Json, Mode
+from schema.interactions import Interaction
 
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
 
@@ -31,12 +33,16 @@ class ChatRequest(Body):
     conversation_id: ObjectId | None = None
     agent_id: ObjectId | None = None
 
+    def meaning(self) -> Json:
+        return self.model_dump(mode="json", by_alias=True, exclude={"request_id"})
+
 
 @router.post(
     "/chat",
     response_model=ChatAnswer,
     responses={
-        202: {"model": PendingAnswer, "description": "Still being worked on; repeat the request or follow the link."}
+        202: {"model": PendingAnswer, "description": "Still being worked on; repeat the request or follow the link."},
+        404: {},
     },
     summary="Send a customer's message and get the decided answer",
 )
@@ -45,20 +51,25 @@ async def post_chat(
     response: Response,
     caller: CallerDep,
     services: ServicesDep,
-    idempotency_key: Annotated[Key | None, Header()] = None,
-    prefer: Annotated[str | None, Header(max_length=200)] = None,
+    idempotency_key: Annotated[list[Key] | None, Header()] = None,
+    prefer: Annotated[str | None, Header()] = None,
 ) -> Any:
     """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link."""
     caller.need(Scope.INGEST)
-    new = new_interaction(services, caller, request, request_key(request.request_id, idempotency_key))
+    key = request_key(request.request_id, idempotency_key or [])
+    new = new_interaction(services, caller, request, key)
     taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))
     if taken.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     if taken.answer is None:
-        response.status_code = 202
-        response.headers["Retry-After"] = "1"
-        return PendingAnswer.of(taken.interaction, links(services, taken.interaction))
+        return still_running(taken.interaction, links(services, taken.interaction))
     return {**taken.answer, "replayed": taken.replayed, "links": links(services, taken.interaction)}
+
+
+def still_running(interaction: Interaction, where: Links) -> JSONResponse:
+    """202: safe with us; here is where to look."""
+    pending = PendingAnswer.of(interaction, where).model_dump(mode="json")
+    return JSONResponse(pending, status_code=202, headers={"Location": where.self, "Retry-After": "1"})
 
 
 def wait_of(prefer: str | None, default: timedelta) -> timedelta:

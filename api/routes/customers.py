@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Response
 
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Email, Instant, Key, Name, Note, Phone, Tag
+from api.fields import Body, Email, Instant, Key, MoneyBody, Name, Note, Phone, Tag
 from api.strict_json import StrictRoute
 from domain.facts import Account, Invoice
 from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
@@ -37,7 +37,7 @@ class CustomerBody(Body):
 class InvoiceBody(Body):
     """What was billed. What was refunded is not here: it comes from the ledger."""
 
-    total: Money
+    total: MoneyBody
     status: InvoiceStatus
     paid_at: Instant | None = None
     description: Note = ""

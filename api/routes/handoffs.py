@@ -111,7 +111,7 @@ async def get_handoff(handoff_id: HandoffPath, caller: CallerDep, services: Serv
     return await _detail(services, caller, HandoffId(handoff_id))
 
 
-@router.post("/{handoffId}/approve", summary="Yes, to exactly these arguments")
+@router.post("/{handoffId}/approve", summary="Yes, to exactly these arguments", responses={409: {}})
 async def approve_handoff(
     handoff_id: HandoffPath, body: ApproveBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:
@@ -120,7 +120,7 @@ async def approve_handoff(
     return await _decide(services, caller, handoff_id, HandoffDecision.APPROVED, words, body.digest)
 
 
-@router.post("/{handoffId}/reject", summary="No")
+@router.post("/{handoffId}/reject", summary="No", responses={409: {}})
 async def reject_handoff(
     handoff_id: HandoffPath, body: RejectBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:
@@ -128,7 +128,7 @@ async def reject_handoff(
     return await _decide(services, caller, handoff_id, HandoffDecision.REJECTED, words)
 
 
-@router.post("/{handoffId}/resolve", summary="Answer the customer yourself")
+@router.post("/{handoffId}/resolve", summary="Answer the customer yourself", responses={409: {}})
 async def resolve_handoff(
     handoff_id: HandoffPath, body: ResolveBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:

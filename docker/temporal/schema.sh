@@ -10,11 +10,22 @@ tool() {
 	temporal-sql-tool --plugin postgres12 --ep "$POSTGRES_SEEDS" -u "$POSTGRES_USER" -p "${DB_PORT:-5432}" --db "$database" "$@"
 }
 
+# Only a database that says it has no version table is set up: doing that to any other would forget its version.
 update() {
-	# Nothing to ask for the version of an empty database, so a first set-up is told by its failure to update.
-	tool "$1" update-schema -d "/etc/temporal/schema/postgresql/v12/$2/versioned" && return
+	versioned=/etc/temporal/schema/postgresql/v12/$2/versioned
+	if said=$(tool "$1" update-schema -d "$versioned" 2>&1); then
+		echo "$1 is up to date"
+		return
+	fi
+	case $said in
+	*schema_version*"does not exist"*) ;;
+	*)
+		echo "$said" >&2
+		return 1
+		;;
+	esac
 	tool "$1" setup-schema -v 0.0
-	tool "$1" update-schema -d "/etc/temporal/schema/postgresql/v12/$2/versioned"
+	tool "$1" update-schema -d "$versioned"
 }
 
 update temporal temporal

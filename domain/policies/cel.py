@@ -1,8 +1,9 @@
 """The one door to the expression language (CEL). What passes it is typed, pure, total and bounded.
 
 An expression that could take long is refused when it is written: no regular expressions, no `map`, no loop inside a
-loop, few concatenations. What is handed in is bounded by `domain.policies.inputs`. So an evaluation ends in well under
-a millisecond, and it ends in true, false or `ConditionFailed`, which callers turn into *ask a human*.
+loop, little inside a loop, few concatenations. What is handed in is bounded by `domain.policies.inputs`. So an ordinary
+rule takes microseconds and the worst one some milliseconds, and each ends in true, false or `ConditionFailed`, which
+callers turn into *ask a human*.
 """
 
 import re
@@ -16,6 +17,7 @@ from cel_expr_python import cel
 from domain.errors import HoldfastError
 
 MAX_LENGTH = 1_000
+MAX_LENGTH_WITH_LOOP = 300
 MAX_NESTING = 16
 MAX_ADDITIONS = 16
 
@@ -62,7 +64,7 @@ stdlib:
 """
 _UNREADABLE = re.compile(r"\\|//|'''|\"\"\"|[^\x20-\x7e\n]")
 _STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
-_LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*$")
+_LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\($")
 _PATH = re.compile(r"(?<![\w.])[a-z_]\w*(?:\.[a-z_]\w*)*(?!\w*\s*\()")
 
 
@@ -165,13 +167,19 @@ def _check_cost(expression: str) -> None:
     bare = _STRING.sub("''", expression)
     if bare.count("+") > MAX_ADDITIONS:
         raise PolicyInvalid(f"a condition has at most {MAX_ADDITIONS} additions")
-    open_loops: list[bool] = []
+    _check_nesting(bare)
+
+
+def _check_nesting(bare: str) -> None:
+    brackets: list[bool] = []
     for position, character in enumerate(bare):
         if character in "([{":
-            open_loops.append(character == "(" and _LOOP.search(bare[:position]) is not None)
-        elif character in ")]}" and open_loops:
-            open_loops.pop()
-        if len(open_loops) > MAX_NESTING or sum(open_loops) > 1:
+            brackets.append(_LOOP.search(bare[: position + 1]) is not None)
+            if brackets[-1] and len(bare) > MAX_LENGTH_WITH_LOOP:
+                raise PolicyInvalid(f"a condition with a loop has at most {MAX_LENGTH_WITH_LOOP} characters")
+        elif character in ")]}" and brackets:
+            brackets.pop()
+        if len(brackets) > MAX_NESTING or sum(brackets) > 1:
             raise PolicyInvalid("a condition is nested too deeply, or loops inside a loop", column=position + 1)
 
 

@@ -12,9 +12,9 @@ from domain.proposal import Proposal
 from domain.values import Json
 
 MAX_TEXT = 256
-MAX_ITEMS = 100
+MAX_ITEMS = 50
 MAX_DEPTH = 8
-MAX_VALUES = 2_000
+MAX_VALUES = 500
 MAX_INVOICES = 25
 """`facts.get_billing` shows the latest ones; the invoice an action concerns is found among all."""
 
@@ -29,7 +29,7 @@ class Inputs:
 
     @staticmethod
     def of(variables: Mapping[str, object]) -> "Inputs":
-        """Raises `ConditionFailed` for text over 256 characters, lists over 100 items, integers beyond 64 bits, `NaN`,
+        """Raises `ConditionFailed` for text over 256 characters, lists over 50 items, integers beyond 64 bits, `NaN`,
         nesting over 8 levels (so also for cycles), and whatever is not plain data."""
         budget = [MAX_VALUES]
         for name, value in variables.items():

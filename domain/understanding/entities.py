@@ -25,7 +25,9 @@ _CURRENCIES = {
 }
 _DOLLARS = frozenset(["USD", "CAD", "AUD", "NZD"])
 _CENTS = frozenset(["CENT", "CENTS"])
-_UNREADABLE = frozenset(["JPY", "¥", "YEN", "INR", "₹", "RUPEE", "RUPEES", "KR", "KRONER", "KRONOR", "CNY", "BRL", "MXN"])
+_UNREADABLE = frozenset(
+    ["JPY", "¥", "YEN", "INR", "₹", "RUPEE", "RUPEES", "KR", "KRONER", "KRONOR", "CNY", "BRL", "MXN"]
+)
 """Named money that is not hundredths of one known currency."""
 
 _NAMES = sorted((*_CURRENCIES, *_CENTS, *_UNREADABLE), key=len, reverse=True)
@@ -34,7 +36,9 @@ _SIGN = "|".join(re.escape(name) for name in _NAMES if not name.isalpha())
 _MARK = rf"(?:(?<![A-Za-z0-9_])(?:{_WORD})|{_SIGN})"
 
 _NUMBER = re.compile(r"(?<![0-9])(?<![0-9][.,'/:\u2013-])[0-9][0-9.,'/:\u2013-]{0,40}")
-_LEFT = re.compile(rf"((?<!\w)[-\u2212])?({_MARK})?\s?({_MARK})?\s?((?<!\w)[-\u2212])?\Z", re.IGNORECASE)
+_LEFT = re.compile(
+    rf"(?=[\s\S]{{0,16}}\Z)((?<!\w)[-\u2212])?({_MARK})?\s?({_MARK})?\s?((?<!\w)[-\u2212])?\Z", re.IGNORECASE
+)
 _RIGHT = re.compile(rf"\s?({_WORD}|{_SIGN})(?![A-Za-z])", re.IGNORECASE)
 _REACH = 16
 
@@ -52,8 +56,8 @@ _DATE = re.compile(r"(?:19|20)[0-9]{2}|[0-9]{1,4}(?:[/:\u2013-][0-9]{1,4}){1,2}|
 _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _BEFORE_DAY = re.compile(rf"\b(?:{_MONTH})[a-z]{{0,6}}\.?\s(?:the\s)?\Z", re.IGNORECASE)
 _AFTER_COUNT = re.compile(
-    rf"\s?(?:st|nd|rd|th|x|times?|(?:more|business|working|full|whole|entire)?\s?(?:seconds?|minutes?|mins?|hours?|hrs?|days?"
-    rf"|weeks?|months?|years?)|h|am|pm|o'clock|stars?|(?:of\s)?(?:{_MONTH})[a-z]{{0,6}})\b",
+    rf"\s?(?:st|nd|rd|th|x|times?|(?:more|business|working|full|whole|entire)?"
+    rf"\s?(?:seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?)|h|am|pm|o'clock|stars?|(?:of\s)?(?:{_MONTH})[a-z]{{0,6}})\b",
     re.IGNORECASE,
 )
 

@@ -35,44 +35,69 @@ class Ruling:
 
 
 _REFUND = r"(?:re-?fund|refnd|refud|reufnd|refound|re-?imburse(?:ment)?)"
-_WORDS = r"(?:\s[\w']{1,20}){0,4}\s"
+_WORDS = r"(?:\s(?!(?:please|pls|plz|i|so|and|but|just|can|could|give|gimme)\b)[\w']{1,20}){0,4}\s"
+"""A few words that do not begin a wish of their own."""
 _MY = r"(?:my|our|the|this|that|a|an|your|these)"
-_VISIT = r"(?:appointment|appt|apointment|meeting|demo|consultation|viewing|booking|session|slot|check-?up|onboarding call)s?"
-_PLAN = r"(?:subscription|subscribtion|plan|membership|account|contract|renewal|auto-?renewal|trial|service|licen[cs]e)s?"
+_VISIT = (
+    r"(?:appointment|appt|apointment|meeting|demo|consultation|viewing|booking|session|slot|check-?up"
+    r"|onboarding call)s?"
+)
+_PLAN = (
+    r"(?:subscription|subscribtion|plan|membership|account|contract|renewal|auto-?renewal|trial|service"
+    r"|licen[cs]e)s?"
+)
 _PARCEL = r"(?:orders?|packages?|parcels?|deliver(?:y|ies)|shipments?|purchase)"
 
 _REFUND_WANTED = _pattern(
-    rf"\A(?:(?:hi|hello|hey|please|pls|plz|i want|i need|a|full|my)[\s,.!]{{1,3}}){{0,4}}{_REFUND}(?:[\s,]{{1,2}}(?:please|pls|plz|me|now|it|this|thanks|thank you|asap|inv[\w-]{{1,64}})){{0,4}}[\s.!]{{0,9}}\Z",  # noqa: E501
-    rf"\b(?:want|wanna|need|like|request|demand|require|get|give|issue|process|make|arrange|send|ask(?:ing)? for|apply for|claim|deserve|have|due|owe[sd]?|owed|expect|insist on)\b(?:\s[\w']{{1,20}}){{0,4}}\s{_REFUND}(?:ed)?\b",  # noqa: E501
-    rf"\b(?:please|pls|plz|kindly|can you|could you|would you|will you|just)(?:\s[\w']{{1,20}}){{0,2}}\s{_REFUND}\b",
-    rf"\b{_REFUND}\s(?:me|my|please|pls|plz|this|it|that|the (?:payment|charge|order|invoice|amount|money|full|whole|last)|inv[_-]?\w)",  # noqa: E501
+    rf"\A(?:(?:hi|hello|hey|please|pls|plz|i want|i need|a|full"
+    rf"|my)[\s,.!]{{1,3}}){{0,4}}{_REFUND}(?:[\s,]{{1,2}}(?:please|pls|plz|me|now|it|this|thanks|thank you|asap"
+    rf"|inv[\w-]{{1,64}})){{0,4}}[\s.!]{{0,9}}\Z",
+    rf"\b(?:want|wanna|need|like|request|demand|require|get|give|issue|process|make|arrange|send|ask(?:ing)? for"
+    rf"|apply for|claim|deserve|have|due|owe[sd]?|owed|expect"
+    rf"|insist on)\b(?:\s[\w']{{1,20}}){{0,4}}\s{_REFUND}(?:ed)?\b",
+    rf"\b(?:please|pls|plz|kindly|can you|could you|would you|will you"
+    rf"|just)(?:\s[\w']{{1,20}}){{0,2}}\s{_REFUND}\b",
+    rf"\b{_REFUND}\s(?:me|my|please|pls|plz|this|it|that|the (?:payment|charge|order|invoice|amount|money|full"
+    rf"|whole|last)|inv[_-]?\w)",
     rf"\b{_REFUND}\s(?:of\s|the\s){{0,2}}(?:EUR|USD|GBP|[$€£])?\s?[0-9]",
     r"\b(?:want|need|like|get|give|have|send|return|transfer)\b(?:\s[\w']{1,20}){0,3}\smoney\s(?:back|returned)\b",
     r"\A(?:my\s)?money back(?:[\s,](?:please|pls|now))?[\s.!]{0,9}\Z",
 )
 _REFUND_MENTIONED = _pattern(rf"\b{_REFUND}(?:s|ed|ing|able)?\b", r"\bmoney back\b")
 _REFUND_NOT_WANTED = _pattern(
-    rf"\b{_REFUND}s?\s(?:polic(?:y|ies)|rules?|terms|windows?|periods?|process|conditions?|status|eligibility|confirmation|receipt|works?|takes?|time)\b",
-    rf"\b{_REFUND}s?\s(?:button|page|form|link|api|webhook|endpoint|option|feature|screen|report|module|function|tab)s?\b",
-    rf"\b(?:my|the|that|a)\s{_REFUND}(?:\s(?:request|payment|money|amount))?\s(?:is|was|has|hasn't|hasnt|have|haven't|had|still|never|didn't|did|went|shows?|came|arrived?|cleared|appears?|landed|got|pending|processed|denied|rejected|approved|for)\s(?!inv)",
-    rf"\b(?:where|when|how|why|what|which)(?:'s|\s(?:is|are|was|do|does|did|will|would|can|about|long|much|if|soon|many|happens?|happened|has|have|should|exactly)){{1,3}}{_WORDS}{{0,1}}(?:{_REFUND}|money back)",  # noqa: E501
-    rf"\b(?:do|does|are|is|would|will)\s(?:you|they|it|there|i|we|the)\b(?:\s[\w']{{1,20}}){{0,4}}\s(?:{_REFUND}(?:s|able|ed)?|money back)\b(?!\s(?:me|my|please))",  # noqa: E501
+    rf"\b{_REFUND}s?\s(?:polic(?:y|ies)|rules?|terms|windows?|periods?|process|conditions?|status|eligibility"
+    rf"|confirmation|receipt|works?|takes?|time)\b",
+    rf"\b{_REFUND}s?\s(?:button|page|form|link|api|webhook|endpoint|option|feature|screen|report|module|function"
+    rf"|tab)s?\b",
+    rf"\b(?:my|the|that)\s{_REFUND}(?:\s(?:request|payment|money|amount))?\s(?:is|was|has|hasn't|hasnt|have"
+    rf"|haven't|had|still|never|didn't|did|went|shows?|came|arrived?|cleared|appears?|landed|got|pending"
+    rf"|processed|denied|rejected|approved)\b",
+    rf"\b(?:where|when|how|why|what|which)(?:'s|\s(?:is|are|was|do|does|did|will|would|can|about|long|much|if"
+    rf"|soon|many|happens?|happened|has|have|should|exactly)){{1,3}}{_WORDS}(?:{_REFUND}|money back)",
+    rf"\b(?:(?:do|does|are|is)\s(?:you|they|it|there|i|we|the)|(?:would|will)\s(?:they|it|there|i|we|the))\b"
+    rf"{_WORDS}(?:{_REFUND}(?:s|able|ed)?|money back)\b(?!\s(?:me|my|please))",
     rf"\b{_REFUND}able\b",
     rf"\b(?:status|progress|update)\s(?:of|on|about|for)\s(?:\w{{1,10}}\s)?{_REFUND}",
-    rf"\b(?:got|received|receive|waiting (?:for|on)|waited for|already been|been|was|were|promised|promising|said|told|confirmed|approved|chasing|missing|previous|last|earlier)(?:\s[\w']{{1,20}}){{0,3}}\s{_REFUND}",  # noqa: E501
+    rf"\b(?:got|received|receive|waiting (?:for|on)|waited for|promised|promising|said|told|confirmed|approved"
+    rf"|chasing|missing){_WORDS}{_REFUND}",
+    rf"\b(?:(?:been|was|were|got|already)\s{_REFUND}ed|(?:previous|last|earlier)\s{_REFUND})\b",
     rf"\b(?:thanks|thank you|cheers)\sfor\s(?:\w{{1,10}}\s)?{_REFUND}",
-    rf"(?:\b(?:don't|dont|do not|didn't|did not|doesn't|not|no|never|without|instead of|rather than|stop|forget|no longer|wouldn't|isn't)\b)(?:\s[\w']{{1,20}}){{0,4}}\s(?:{_REFUND}(?:s|ed|ing)?|money back)\b",  # noqa: E501
+    rf"\b(?:don't|dont|do not|didn't|did not|doesn't|not|no|never|without|instead of|rather than|stop|forget"
+    rf"|no longer|wouldn't|isn't)\b{_WORDS}(?:{_REFUND}(?:s|ed|ing)?|money back)\b",
     rf"\b(?:if|in case|whether|suppose|before|unless)\b(?:\s[\w']{{1,20}}){{0,9}}\s(?:{_REFUND}(?:s|ed)?|money back)\b",
-    rf"\b(?:customer|client|buyer|user|tenant|guest|patient|friend|colleague|neighbou?r|someone|amazon|paypal|another (?:shop|company|store))'?s?\b(?:\s[\w']{{1,20}}){{0,4}}\s{_REFUND}",  # noqa: E501
-    rf"\b{_REFUND}(?:ing)?\s(?:a|an|my|our|the|one of my|your|their)\s(?:\w{{1,12}}\s)?(?:customer|client|buyer|user|tenant|guest|patient)s?\b",  # noqa: E501
+    rf"\b(?:customer|client|buyer|user|tenant|guest|patient|friend|colleague|neighbou?r|someone|amazon|paypal"
+    rf"|another (?:shop|company|store))'?s?\b{_WORDS}{_REFUND}",
+    rf"\b{_REFUND}(?:ing)?\s(?:a|an|my|our|the|one of my|your|their)\s(?:\w{{1,12}}\s)?(?:customer|client|buyer"
+    rf"|user|tenant|guest|patient)s?\b",
     rf"\b(?:{_REFUND}|money back)\s(?:guarantee|guaranteed)\b",
     rf"\b(?:cancel|withdraw|revoke)\s(?:my|the|that)\s{_REFUND}",
 )
 _REFUND_QUESTION = _pattern(
-    rf"\b(?:what|where|when|how|why)(?:'s|\s(?:is|are|do|does|will|would|long|much|has|about|hasn't)){{1,3}}(?:\s[\w']{{1,20}}){{0,4}}\s{_REFUND}(?:s|ed|able)?\b",
+    rf"\b(?:what|where|when|how|why)(?:'s|\s(?:is|are|do|does|will|would|long|much|has|about"
+    rf"|hasn't)){{1,3}}(?:\s[\w']{{1,20}}){{0,4}}\s{_REFUND}(?:s|ed|able)?\b",
     rf"\b{_REFUND}s?\s(?:polic(?:y|ies)|rules?|terms|window|period|conditions?|status|eligibility|process)\b",
-    rf"\b(?:do you|do they)\s(?:offer|give|do|have|allow|make|provide|accept)\s(?:\w{{1,12}}\s){{0,2}}{_REFUND}s?\b",
-    rf"\b(?:my|the)\s{_REFUND}\s(?:hasn't|has not|hasnt|still hasn't|still has not|still|never|is still|didn't|has yet)\b",
+    rf"\bdo (?:you|they)\s(?:offer|give|do|have|allow|make|provide|accept)\s(?:\w{{1,12}}\s){{0,2}}{_REFUND}s?\b",
+    rf"\b(?:my|the)\s{_REFUND}\s(?:hasn't|has not|hasnt|still|never|is still|didn't|has yet)\b",
 )
 
 RULES: tuple[Rule, ...] = (
@@ -82,11 +107,14 @@ RULES: tuple[Rule, ...] = (
         Intent.CANCELLATION,
         0.92,
         _pattern(
-            rf"\b(?:cancel|cancell|terminate|discontinue|end|close|delete)\s(?:{_MY}\s){{0,2}}(?:[\w']{{1,20}}\s){{0,2}}{_PLAN}\b",
-            rf"\b(?:stop|turn off|switch off)\s(?:{_MY}\s)?(?:[\w']{{1,20}}\s)?(?:subscription|membership|auto-?renewal|renewal)\b",
+            rf"\b(?:cancel|cancell|terminate|discontinue|end|close"
+            rf"|delete)\s(?:{_MY}\s){{0,2}}(?:[\w']{{1,20}}\s){{0,2}}{_PLAN}\b",
+            rf"\b(?:stop|turn off|switch off)\s(?:{_MY}\s)?(?:[\w']{{1,20}}\s)?(?:subscription|membership"
+            rf"|auto-?renewal|renewal)\b",
         ),
         _pattern(
-            r"\b(?:don't|dont|do not|not|never|didn't|did not|without|instead of|why|already|who|before|unless)\b(?:\s[\w']{1,20}){0,4}\s(?:cancel|close|delete|end|terminate|stop)",  # noqa: E501
+            r"\b(?:don't|dont|do not|not|never|didn't|did not|without|instead of|why|already|who|before"
+            r"|unless)\b(?:\s[\w']{1,20}){0,4}\s(?:cancel|close|delete|end|terminate|stop)",
             r"\b(?:fee|fees|policy|terms|penalty|notice period)\b",
             rf"\b(?:cancel|close|delete|end)\s(?:[\w']{{1,20}}\s){{0,3}}{_VISIT}\b",
             r"\b(?:customer|client|user)s?\b",
@@ -96,27 +124,36 @@ RULES: tuple[Rule, ...] = (
         Intent.APPOINTMENT_CHANGE,
         0.92,
         _pattern(
-            rf"\b(?:re-?schedule|postpone|move|push(?: back)?|change|cancel|rebook|shift|bring forward|delay|amend)\s(?:[\w']{{1,20}}\s){{0,4}}{_VISIT}\b"  # noqa: E501
+            rf"\b(?:re-?schedule|postpone|move|push(?: back)?|change|cancel|rebook|shift|bring forward|delay"
+            rf"|amend)\s(?:[\w']{{1,20}}\s){{0,4}}{_VISIT}\b"
         ),
-        _pattern(r"\b(?:don't|dont|do not|not|never)\b(?:\s[\w']{1,20}){0,3}\s(?:move|change|cancel|reschedule)", r"\bfees?\b"),
+        _pattern(
+            r"\b(?:don't|dont|do not|not|never)\b(?:\s[\w']{1,20}){0,3}\s(?:move|change|cancel|reschedule)",
+            r"\bfees?\b",
+        ),
     ),
     Rule(
         Intent.APPOINTMENT_BOOKING,
         0.92,
         _pattern(
-            rf"\b(?:book|schedule|arrange|set up|reserve|make)\s(?:(?:me|us|in|an?|the|another|new|first|quick|short|product|sales|free|for|with)\s){{0,4}}{_VISIT}\b",  # noqa: E501
+            rf"\b(?:book|schedule|arrange|set up|reserve|make)\s(?:(?:me|us|in|an?|the|another|new|first|quick"
+            rf"|short|product|sales|free|for|with)\s){{0,4}}{_VISIT}\b",
         ),
         _pattern(
-            r"\b(?:change|cancel|move|postpone|reschedule|booked|error|fail(?:s|ed|ing)?|broken|crash\w{0,4}|unable|can't|cannot)\b"
+            r"\b(?:change|cancel|move|postpone|reschedule|booked|error|fail(?:s|ed|ing)?|broken|crash\w{0,4}"
+            r"|unable|can't|cannot)\b"
         ),
     ),
     Rule(
         Intent.ORDER_STATUS,
         0.92,
         _pattern(
-            rf"\bwhere(?:'s|s|\s(?:is|are|the hell is|on earth is))?\s(?:my|our|the)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\b",
-            rf"\b(?:track|tracking (?:number|link|info|code) for)\s(?:my|our|the|an?)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\b",
-            rf"\bwhen\s(?:will|does|is|should|can)\s(?:my|our|the)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\s(?:arrive|ship|come|be|get|going|supposed|leave|due)\b",
+            rf"\bwhere(?:'s|s|\s(?:is|are|the hell is|on earth is))?\s(?:my|our"
+            rf"|the)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\b",
+            rf"\b(?:track|tracking (?:number|link|info|code) for)\s(?:my|our|the"
+            rf"|an?)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\b",
+            rf"\bwhen\s(?:will|does|is|should|can)\s(?:my|our"
+            rf"|the)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\s(?:arrive|ship|come|be|get|going|supposed|leave|due)\b",
             rf"\b(?:status|whereabouts)\s(?:of|for|on)\s(?:my|our|the)\s(?:[\w']{{1,20}}\s){{0,2}}{_PARCEL}\b",
         ),
         _pattern(r"\b(?:webhook|api|button|page|screen|field|export)s?\b"),
@@ -125,8 +162,10 @@ RULES: tuple[Rule, ...] = (
         Intent.ACCOUNT_QUESTION,
         0.9,
         _pattern(
-            r"\b(?:reset|forgot|forgotten|lost|change|recover)\s(?:my|our|the)\s(?:[\w']{1,20}\s)?(?:password|passcode|login|username)\b",
-            r"\b(?:change|update|edit|correct)\s(?:my|our|the)\s(?:[\w']{1,20}\s){0,2}(?:e-?mail|e-?mail address|phone number|username|profile|account (?:name|details|email))\b",  # noqa: E501
+            r"\b(?:reset|forgot|forgotten|lost|change|recover)\s(?:my|our|the)\s(?:[\w']{1,20}\s)?(?:password"
+            r"|passcode|login|username)\b",
+            r"\b(?:change|update|edit|correct)\s(?:my|our|the)\s(?:[\w']{1,20}\s){0,2}(?:e-?mail|e-?mail address"
+            r"|phone number|username|profile|account (?:name|details|email))\b",
         ),
         _pattern(r"\b(?:error|500|404|crash\w{0,4}|broken|bug|hacked|stolen|fails?|not working|doesn't work)\b"),
     ),
@@ -134,7 +173,8 @@ RULES: tuple[Rule, ...] = (
         Intent.GREETING,
         0.95,
         _pattern(
-            r"\A(?:hi|hello|hey|heya|hiya|hallo|yo|howdy|greetings|good (?:morning|afternoon|evening|day)|morning|evening)"
+            r"\A(?:hi|hello|hey|heya|hiya|hallo|yo|howdy|greetings|good (?:morning|afternoon|evening|day)|morning"
+            r"|evening)"
             r"(?:\s(?:there|all|team|everyone|guys|folks|support|again|to you))?[\s,.!:)]{0,9}\Z",
         ),
     ),

@@ -17,9 +17,9 @@ _SENTENCE_END = re.compile(r"\n|[.!?]{1,9}(?![0-9.!?])")
 
 def normal(text: str) -> str:
     """The text as a reader sees it: compatibility forms folded (NFKC), invisible and control characters removed,
-    quotes straight, digits of every script 0 to 9, runs of blanks one space, line breaks `\\n`. Case is kept. Never fails, lone surrogates included.
-    Normal text is its own normal form."""
-    return _tidy(unicodedata.normalize("NFKC", _tidy(text))) if not _is_plain(text) else text
+    quotes straight, digits of every script 0 to 9, runs of blanks one space, line breaks `\\n`. Case is kept.
+    Never fails, lone surrogates included. Normal text is its own normal form."""
+    return text if _is_plain(text) else _tidy(unicodedata.normalize("NFKC", _tidy(text)))
 
 
 def sentence_start(text: str, position: int) -> int:

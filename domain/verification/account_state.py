@@ -31,15 +31,21 @@ _ACCOUNT = (
     re.compile(rf"\b(?:account|subscription|membership){_BE}{_ADVERBS} ({_ACCOUNT_WORD})\b"),
     re.compile(rf"\b({_ACCOUNT_WORD}) (?:account|subscription|membership)\b"),
 )
+_RECEIVED = tuple(f"received {word}payment" for word in ("", "a ", "the ", "any ", "your "))
 _INVOICE_WORDS: dict[str, InvoiceStatus | None] = {
-    **dict.fromkeys(("paid", "settled", "paid in full"), InvoiceStatus.PAID),
-    **dict.fromkeys(("unpaid", "open", "outstanding", "due", "pending", "owed"), InvoiceStatus.OPEN),
+    **dict.fromkeys(("paid", "settled", "paid in full", *_RECEIVED), InvoiceStatus.PAID),
+    **dict.fromkeys(("unpaid", "open", "outstanding", "due", "pending", "owed", "owe"), InvoiceStatus.OPEN),
     **dict.fromkeys(("void", "voided", "cancelled", "canceled"), InvoiceStatus.VOID),
     # No fact says these, so nothing backs them.
     **dict.fromkeys(("overdue", "past due", "late", "disputed", "written off", "failed", "declined"), None),
 }
 _INVOICE_WORD = re.compile(rf"\b({'|'.join(sorted(_INVOICE_WORDS, key=len, reverse=True))})\b")
 _OTHER_OBJECT = re.compile(r"\b(?:ticket|request|handoff|case)\b")
+_LIFE = re.compile(
+    r"\b(?:subscription|membership|contract|account|plan|trial) (?:\w+ )?"
+    r"(?:ends?|ended|expires?|expired|renews?|renewed|stops?)\b"
+    r"|\bno longer have (?:a|an|any) (?:subscription|membership|contract|account|plan)\b"
+)
 _COUNT = re.compile(
     r"\b(\d+|no|one|two|three|four|five)(?: (open|unpaid|outstanding|paid|void))? invoices?\b(?! \w*\d)"
 )
@@ -69,6 +75,8 @@ def _check_plan(sentence: str, evidence: Evidence) -> Iterator[Issue]:
 
 def _check_account(sentence: str, evidence: Evidence) -> Iterator[Issue]:
     status = evidence.facts.account.status
+    if _LIFE.search(sentence):
+        yield _issue("account_term_unknown", "no fact says when a subscription ends or renews")
     for pattern in _ACCOUNT:
         for match in pattern.finditer(sentence):
             if (_ACCOUNT_WORDS[match[1]] is status) == negated(sentence, match.start(1)):

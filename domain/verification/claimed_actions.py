@@ -19,6 +19,7 @@ _PEOPLE = re.compile(
     r"\b(?:colleagues?|teams?|person|human|specialist|manager|agent|someone|supervisor|operator|support)\b"
 )
 _FULLY = re.compile(r"\b(?:fully|in full|full refund|entire|whole amount|complete refund|completely)\b")
+_EARLIER = re.compile(r"\b(?:already|earlier|previous(?:ly)?|before|so far)\b")
 _PARTLY = re.compile(r"\b(?:partially|partly|partial refund|in part)\b")
 _MAY_HAVE_HAPPENED = frozenset(EffectState) - {EffectState.FAILED, EffectState.UNDONE}
 
@@ -75,10 +76,12 @@ def _refund_is_backed(claim: _Claim) -> bool:
     if claim.spoken.denied:
         earlier = any(i.refunded for i in (claim.invoices or claim.evidence.facts.invoices))
         return not claim.started("issue_refund") and (claim.spoken.by_us or not earlier)
-    invoices = claim.invoices or claim.evidence.facts.invoices
+    earlier_meant = _EARLIER.search(claim.sentence) is not None
+    invoices = claim.invoices or (claim.evidence.facts.invoices if earlier_meant else ())
     named_all = all(_was_refunded(invoice, claim) for invoice in claim.invoices)
     some = any(_was_refunded(invoice, claim) for invoice in invoices) or bool(_moved(claim))
-    return some and named_all and _amount_is_backed(claim) and _extent_is_backed(claim, invoices)
+    touched = invoices or claim.evidence.facts.invoices
+    return some and named_all and _amount_is_backed(claim) and _extent_is_backed(claim, touched)
 
 
 def _moved(claim: _Claim) -> bool:
@@ -99,7 +102,9 @@ def _amount_is_backed(claim: _Claim) -> bool:
     invoices = claim.invoices or evidence.facts.invoices
     moved = {a.money for a in evidence.confirmed_refunds() if a.money and _concerns(a.invoice_id, claim.invoices)}
     earlier = set() if claim.spoken.by_us else {money for i in invoices for money in _given_back(i, evidence)}
-    return not amounts or any(amount.is_one_of(moved | earlier) for amount in (after or amounts))
+    of_these = {m for i in evidence.facts.invoices if evidence.confirmed_refunds(i.id) for m in evidence.amounts_of(i)}
+    beside = not claim.spoken.by_us or all(amount.is_one_of(moved | of_these) for amount in amounts)
+    return not amounts or (beside and any(amount.is_one_of(moved | earlier) for amount in (after or amounts)))
 
 
 def _given_back(invoice: Invoice, evidence: Evidence) -> set[Money]:

@@ -1,7 +1,6 @@
 """What a reply may rely on: the facts, what was really done, and what was decided."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 from pydantic import ValidationError
 
@@ -77,7 +76,7 @@ class Evidence(Value):
     def reason_codes(self) -> frozenset[str]:
         return frozenset(reason.code for reason in self.reasons)
 
-    @cached_property
+    @property
     def confirmed(self) -> tuple[DoneAction, ...]:
         """What certainly happened (in shadow: would have)."""
         backing = {EffectState.CONFIRMED} | ({EffectState.PREVIEW} if self.mode is Mode.SHADOW else set())
@@ -108,13 +107,13 @@ class Evidence(Value):
             | {money for money in moved if money}
         )
 
-    @cached_property
+    @property
     def amounts(self) -> frozenset[Money]:
         """Every amount that may be said at all."""
         known = {money for invoice in self.facts.invoices for money in self.amounts_of(invoice)}
         return frozenset(known | {action.money for action in self.confirmed if action.money})
 
-    @cached_property
+    @property
     def known_ids(self) -> frozenset[str]:
         """Identifiers that are this customer's own: invoices, the account, and what confirmed tools returned."""
         returned = {text for action in self.confirmed for text in _strings(action.result)}

@@ -14,13 +14,18 @@ _EMAIL_SPELLED = re.compile(
 )
 _AT = re.compile(r"@\w")
 _ID = re.compile(r"(?<![\w-])[a-z]{2,12}[_-][\w-]*\d[\w-]*")
-_INVOICE = re.compile(r"\binvoices?(?: (?:number|no|nr|id|is))?:? ?#?(?=[\w-]*\d)([\w-]+)|#(\d[\w-]*)")
-_CUSTOMER = re.compile(r"\b(?:customer|account|client|user)(?: (?:number|no|nr|id))?:? #?(?=[\w-]*\d)([\w-]+)")
+_INVOICE = re.compile(
+    r"\binvoices?(?: (?:number|no|nr|id))?:? ?#?(?=[\w-]{0,99}\d)([\w-]{1,100})(?![.,]\d)|#(\d[\w-]{0,99})"
+)
+_CUSTOMER = re.compile(
+    r"\b(?:customer|account|client|user)(?: (?:number|no|nr|id))?:? #?(?=[\w-]{0,99}\d)([\w-]{1,100})"
+)
 _DIGITS = re.compile(r"(?<![\w.,])\+?\(?\d[\d ()./-]{5,40}\d(?!\w)")
 _LONG_TOKEN = re.compile(r"(?<![\w-])(?=[\w+/=-]{0,200}\d)(?=[\w+/=-]{0,200}[a-z])[\w+/=-]{20,}")
 _IBAN = re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,8}(?: ?[a-z0-9]{1,4})?\b")
 _SECRET = re.compile(
     r"\b(?:pass(?:word|code|phrase)|pin|api[ _-]?key|secret|token|one-time code|otp|cvv|cvc)\b(?: is|:| =|=| -) ?\S"
+    r"|\b(?:pin|otp|cvv|cvc)\b \d{3,8}\b|\bsystem prompt\b|\bmy instructions\b"
     r"|\b(?:sk|pk|rk)[-_](?:live|test|proj)?[-_]?\w{8,}|\bakia[0-9a-z]{12,}|\bgh[pousr]_\w{10,}|\bxox[abprs]-\w{6,}"
     r"|\beyj[\w-]{8,}\.|-----begin|\bbearer \w{8,}|\bssn\b|\bsocial security\b"
 )

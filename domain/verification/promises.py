@@ -20,23 +20,26 @@ _FUTURE = re.compile(
     r"|'ll\b|\b(?:is|are|am|'m|'re) (?:going|about|due|set|scheduled|bound|planning) to\b|\bplans? to\b"
     r"|\b(?:shortly|soon|right away|immediately|asap|as soon as|tomorrow|tonight)\b"
     r"|\bnext (?:day|week|month|year|business day|monday|cycle|bill)\b"
-    r"|\b(?:should|ought to|must|may|might|can) (?:\w+ )?(?:arrive|receive|get|see|have|appear|reach|show)\b"
+    r"|\b(?:should|ought to|must|may|might) (?:\w+ )?(?:arrive|receive|get|see|have|appear|reach|show)\b"
+    r"|\bcan (?:\w+ )?(?:expect|receive|get|have)\b"
     r"|\b(?:should|must|may|might) (?:\w+ )?be\b"
     r"|\bby (?:tomorrow|tonight|the end|end of|next|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b"
 )
 _TERM = re.compile(
     rf"\b(?:within|in|takes?|up to|allow|after|under|less than){_SOME}{_COUNT} ?{_UNIT}\b"
     rf"|\b(?:in|takes?|up to|allow){_SOME}{_COUNT} ?(?:calendar )?days?\b"
-    r"|\bwithin (?:the |next |a |few |couple of )+(?:\d{1,6} )?days?\b|\bwithin \d{1,6} ?(?:-|to) ?\d{1,6} days?\b"
+    r"|\bwithin (?:the |next |a |few |couple of |one |two |three |five |ten )+(?:\d{1,6} )?days?\b"
+    r"|\bwithin \d{1,6} ?(?:-|to) ?\d{1,6} days?\b"
     r"|\bwithin \d{1,6} (?:calendar )?days?\b(?! (?:of|after|from|since) )"
 )
 _MODAL = (
-    r"(?<!un)\b(?:can|could|may|might|able to|happy to|glad to|ready to|willing to|let me|allow me to|like to|offer)"
+    r"(?<!un)\b(?:can|could|may|might|(?<!was )(?<!were )(?<!been )able to|happy to|glad to|ready to|willing to|let me"
+    r"|allow me to|(?<!you )like to|offer)"
 )
 _GAP = (
     r"(?: (?:also|now|still|certainly|gladly|definitely|offer|give|issue|process|send|arrange|get|make|have|apply|you"
+    r"|a|the|your|that|this|it|to)){0,5}"
 )
-_GAP += r"|a|the|your|that|this|it|to)){0,5}"
 _OFFER = re.compile(
     rf"{_MODAL}(?!'t)(?! not\b){_GAP} "
     r"(refund(?! window)\w*|reimburs\w*|credit\w*|compensat\w*|cancel\w*|upgrade|downgrade|book|schedule|reschedule"
@@ -45,10 +48,12 @@ _OFFER = re.compile(
 _SELLING = re.compile(
     r"\b(?:discount(?:ed)?|coupon|voucher|promo(?: ?code)?|gift ?card|compensation|goodwill|courtesy|bonus|cashback"
     r"|store credit|free of charge|for free|free (?:month|year|week|trial|upgrade|shipping)|on the house|waived?"
-    r"|at no (?:extra )?(?:cost|charge)|no questions asked|half price|always|never again|forever|lifetime)\b"
+    r"|at no (?:extra )?(?:cost|charge)|no questions asked|half price"
+    r"|make (?:it|this) up to you|(?:month|year|week)s? (?:for )?free|(?:use|enter) (?:the )?code"
+    r"|always|never again|forever|lifetime)\b"
 )
 _RIGHT = re.compile(
-    r"\b(eligible|entitled|qualif(?:y|ies|ied)|legally|liable|liability|lawsuit|our fault|negligen\w+)\b"
+    r"\b(eligible|entitled|deserve|qualif(?:y|ies|ied)|legally|liable|liability|lawsuit|our fault|negligen\w+)\b"
 )
 _POLITE = re.compile(
     r"\b(?:i|we)(?:'ll| will|'d| would) be (?:happy|glad) to (?:help|assist)(?: you)?(?= ?(?:[.!,]|$))"

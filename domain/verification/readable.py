@@ -6,11 +6,11 @@ from importlib.resources import files
 
 from domain.decision import Issue
 from domain.verification.evidence import Evidence
-from domain.verification.notation import blank, mention
-from domain.verification.reading import MAX_REPLY, Reading
+from domain.verification.notation import ISO_CODES, blank, mention
+from domain.verification.reading import MAX_REPLY, Reading, fold
 
 _WORD = re.compile(r"(?<![\w@./-])[a-z']+(?![\w@/])")
-_SPACED_OUT = re.compile(r"(?<!\w)(?:\w[ ._*-]){4,}\w(?!\w)")
+_SPACED_OUT = re.compile(r"(?<!\w)(?:[a-z][ ._*-]){4,60}[a-z](?!\w)")
 _DISGUISED = re.compile(
     r"(?<![\w-])(?!\d+(?:st|nd|rd|th|am|pm|gb|mb)(?!\w))[a-z]{0,30}\d{1,5}[a-z]{2,30}\d{0,5}(?![\w-])"
 )
@@ -29,14 +29,15 @@ def check_readable(reading: Reading, evidence: Evidence) -> Iterator[Issue]:
     own = blank(reading.lower, [mention(known) for known in evidence.known_ids])
     if _SPACED_OUT.search(own) or _SPLIT_WORD.search(own) or _DISGUISED.search(own):
         yield _issue("disguised_words", "words are spelled so that rules would miss them")
-    if any(not _is_english(sentence) for sentence in reading.sentences):
+    name = frozenset(fold(evidence.facts.account.name).lower().split())
+    if any(not _is_english(sentence, name) for sentence in reading.sentences):
         yield _issue("not_english", "a sentence is not in a language these rules can read")
 
 
-def _is_english(sentence: str) -> bool:
-    """A quarter of the words are common English ones; two words or fewer say too little to tell."""
-    words = _WORD.findall(sentence)
-    return len(words) < 3 or sum(word in _ENGLISH for word in words) * 4 >= len(words)
+def _is_english(sentence: str, name: frozenset[str]) -> bool:
+    """A quarter of the words, and at least one, are common English ones; the customer's own name does not count."""
+    words = [word for word in _WORD.findall(sentence) if word not in name and word not in ISO_CODES]
+    return sum(word in _ENGLISH for word in words) * 4 >= len(words)
 
 
 def _issue(code: str, message: str) -> Issue:

@@ -65,7 +65,7 @@ _NEGATION = re.compile(
     r"(?:n't|\bnot|\bnever|\bcannot|\bunable|\bwithout|\bno longer|\bnothing|\bnone"
     r"|\bno (?:refund|money|payment|ticket|amount|charge|invoice)s?)"
     r"(?: (?:yet|been|be|being|able|to|have|has|had|was|were|is|are|get|got|actually|already|fully|currently|any"
-    r"|a|the|your))*$"
+    r"|on|in|a|the|your))*$"
 )
 
 

@@ -61,9 +61,19 @@ _BY_US = re.compile(rf"\b(?:i|we|i've|we've|ive|weve)(?: have| had| did)?{_NOT}{
 _BEEN = re.compile(rf"\b(?:has|have|had|'s|'ve){_NOT}{_ADVERBS} been{_ADVERBS} (\w+)")
 _LOOKS_PAST = re.compile(r"\w{2,}(?:ed|ept|ent|ade|ought|old|ung|own|elt)$")
 _NOUN_DONE = re.compile(
-    r"\b(?:refund|reimbursement|money|payment|credit)\b[^.?!]{0,60}?\b(?:is|was|are|has|:|-|now|already) ?"
-    r"(?:now |already |all )?(complete|done|on (?:its|the) way|under ?way|successful|gone through|went through|ready"
-    r"|in progress|in your account|back (?:in|on|to)|pending|confirmed|approved|arrived)\b"
+    r"\b(?:refund|reimbursement|money|payment|credit)\b.{0,60}?\b(complete|done|successful|gone through|went through"
+    r"|ready|confirmed|approved|arrived|in your (?:bank )?account|back (?:in|on|to))\b"
+)
+_NOUN_MOVING = re.compile(
+    r"\b(?:refund|reimbursement|money|payment|credit)\b.{0,60}?"
+    r"\b(on (?:its|the) way|under ?way|in progress|pending|coming|in the works)\b"
+)
+_MOVING = re.compile(r"\b(on (?:its|the|their) way|in transit|out for delivery)\b")
+_TICKED = re.compile(r"[✅✔☑].{0,40}\b(refund)|\brefund\b.{0,40}([✅✔☑])")
+_TOLD = re.compile(r"\b(?:i|we)(?:'ve| have)?(?: also| just)? (let) (?!me\b|us\b|you\b).{1,30} know\b")
+_ABLE = re.compile(
+    r"\b(?:(?:was|were)(?:n't| not)? able to|not(?: been)? able to|been able to|managed to|cannot|can't"
+    r"|can not|couldn't|could not|unable to) (re-?fund|reimburse)\b"
 )
 _TICKET = re.compile(
     r"\b(?:your|the|a|new) (?:support )?(?:ticket|case) (?:number|id|reference|is|was)\b|\byou have an? ticket\b"
@@ -75,8 +85,18 @@ _PERSON = re.compile(
 _ALL_DONE = re.compile(
     r"^(?:all |it's |it is |that's |consider it )?(?:done|sorted|completed|taken care of|all set|you're all set)\b"
 )
+_WE = re.compile(rf"\b(?:i|we|i've|we've)(?: have| had| did)?{_ADVERBS}$")
+_FIXED = (
+    (_NOUN_DONE, "refund"),
+    (_TICKED, "refund"),
+    (_TICKET, "ticket"),
+    (_PERSON, "looking"),
+    (_TOLD, "handoff"),
+    (_ALL_DONE, "anything"),
+)
 _NOT_YET_REAL = re.compile(
-    r"\b(?:be|get|want|like|wish|prefer|if|whether|once|when|until|unless|to|or)(?: (?:it|this|that|them|fully|\w+ly))?$"
+    r"\b(?:be|get|want|like|wish|prefer|if|whether|once|when|until|unless|to|or)"
+    r"(?: (?:it|this|that|them|fully|\w+ly))?$"
     r"|\b(?:would|want|like|wish)\b[^,;]{0,60}$"
 )
 
@@ -87,9 +107,14 @@ def spoken_actions(sentence: str) -> Iterator[Spoken]:
     yield from _own(sentence)
     for match in _PROGRESS.finditer(sentence):
         yield _spoken(sentence, match, _kind_of(match[1], _GERUNDS), in_progress=True)
+    for pattern, kind in ((_NOUN_MOVING, "refund"), (_MOVING, "issue")):
+        for match in pattern.finditer(sentence):
+            yield _spoken(sentence, match, kind, in_progress=True)
+    for match in _ABLE.finditer(sentence):
+        yield _spoken(sentence, match, "refund", by_us=True)
     for match in _BEING.finditer(sentence):
         yield _spoken(sentence, match, _kind_of(match[1], _PAST), in_progress=True)
-    for pattern, kind in ((_NOUN_DONE, "refund"), (_TICKET, "ticket"), (_PERSON, "looking"), (_ALL_DONE, "anything")):
+    for pattern, kind in _FIXED:
         for match in pattern.finditer(sentence):
             yield _spoken(sentence, match, kind)
 
@@ -98,8 +123,8 @@ def _consequences(sentence: str) -> Iterator[Spoken]:
     """A verb of consequence anywhere, unless it is only wished, possible or conditional."""
     for match in _CONSEQUENCE.finditer(sentence):
         before = sentence[max(0, match.start() - 80) : match.start()].rstrip()
-        if not _NOT_YET_REAL.search(before):
-            by_us = re.search(rf"\b(?:i|we|i've|we've)(?: have| had| did)?{_ADVERBS}$", before) is not None
+        by_us = _WE.search(before) is not None
+        if by_us or not _NOT_YET_REAL.search(before):
             yield _spoken(sentence, match, _kind_of(match[1], _PAST), by_us=by_us)
 
 
@@ -125,9 +150,10 @@ def _kind_of(word: str, table: dict[str, str]) -> str:
 def _spoken(
     sentence: str, match: re.Match[str], kind: str, *, by_us: bool = False, in_progress: bool = False
 ) -> Spoken:
-    position = match.start(1) if match.lastindex else match.start()
+    group = match.lastindex or 0
+    position = match.start(group)
     return Spoken(
-        verb=match[1] if match.lastindex else match[0],
+        verb=match[group],
         kind=kind,
         position=position,
         by_us=by_us,

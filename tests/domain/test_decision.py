@@ -31,6 +31,7 @@ from domain.values import (
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NAN: Any = float("nan")
 BOOK = PolicyBook.shipped()
 PROCEED, ASK, REFUSE = Outcome.PROCEED, Outcome.ASK_HUMAN, Outcome.REFUSE
 
@@ -154,32 +155,92 @@ CASES: list[tuple[str, Proposal, Facts, Outcome, list[str]]] = [
     ("no invoice, suspended", proposal(), facts_of(invoices=0, status="suspended"), ASK, ["account_not_active"]),
     ("nothing proposed", proposal(), FACTS, ASK, ["nothing_proposed"]),
     ("a question", proposal(intent=Intent.BILLING_QUESTION), FACTS, PROCEED, ["no_consequences"]),
-    ("a question when suspended", proposal(intent=Intent.GREETING), facts_of(status="suspended"), PROCEED, ["no_consequences"]),
+    (
+        "a question when suspended",
+        proposal(intent=Intent.GREETING),
+        facts_of(status="suspended"),
+        PROCEED,
+        ["no_consequences"],
+    ),
     ("a ticket", proposal(TICKET, MAIL, intent=Intent.COMPLAINT), FACTS, PROCEED, ["tool_allowed"]),
-    ("a ticket when suspended", proposal(TICKET, intent=Intent.COMPLAINT), facts_of(status="suspended"), ASK, ["account_not_active"]),
-    ("an enterprise complaint", proposal(TICKET, intent=Intent.COMPLAINT), facts_of(plan="enterprise"), ASK, ["enterprise_complaint"]),
+    (
+        "a ticket when suspended",
+        proposal(TICKET, intent=Intent.COMPLAINT),
+        facts_of(status="suspended"),
+        ASK,
+        ["account_not_active"],
+    ),
+    (
+        "an enterprise complaint",
+        proposal(TICKET, intent=Intent.COMPLAINT),
+        facts_of(plan="enterprise"),
+        ASK,
+        ["enterprise_complaint"],
+    ),
     ("unsure", proposal(refund(), confidence=0.69), FACTS, ASK, ["low_confidence"]),
     ("just sure enough", proposal(refund(), confidence=0.7), FACTS, PROCEED, ["within_limit"]),
     ("unsure what it is", proposal(intent=Intent.OTHER, confidence=0.2), FACTS, ASK, ["low_confidence"]),
     ("wants a person", proposal(refund(), wants_human=True), FACTS, ASK, ["customer_asked_for_human"]),
-    ("a human request", proposal(call("handoff_to_human", reason="x"), intent=Intent.HUMAN_REQUEST), FACTS, ASK, ["customer_asked_for_human"]),
-    ("a cancellation", proposal(call("handoff_to_human", reason="x"), intent=Intent.CANCELLATION), FACTS, ASK, ["handoff_proposed"]),
+    (
+        "a human request",
+        proposal(call("handoff_to_human", reason="x"), intent=Intent.HUMAN_REQUEST),
+        FACTS,
+        ASK,
+        ["customer_asked_for_human"],
+    ),
+    (
+        "a cancellation",
+        proposal(call("handoff_to_human", reason="x"), intent=Intent.CANCELLATION),
+        FACTS,
+        ASK,
+        ["handoff_proposed"],
+    ),
     ("one escalation", proposal(refund()), facts_of(escalations_in_period=1), PROCEED, ["within_limit"]),
     ("two escalations", proposal(refund()), facts_of(escalations_in_period=2), ASK, ["recent_escalations"]),
     ("at the rate", proposal(refund(), MAIL), facts_of(actions_last_minute=18), PROCEED, ["within_limit"]),
     ("over the rate", proposal(refund(), MAIL), facts_of(actions_last_minute=19), ASK, ["rate_of_actions"]),
     ("over the hourly rate", proposal(refund(), MAIL), facts_of(actions_last_hour=99), ASK, ["rate_of_actions"]),
-    ("a question over the rate", proposal(intent=Intent.GREETING), facts_of(actions_last_minute=999), PROCEED, ["no_consequences"]),
+    (
+        "a question over the rate",
+        proposal(intent=Intent.GREETING),
+        facts_of(actions_last_minute=999),
+        PROCEED,
+        ["no_consequences"],
+    ),
     ("an unknown tool", proposal(refund(), call("wire_money")), FACTS, REFUSE, ["unknown_tool"]),
     ("a tool for another intent", proposal(refund(), intent=Intent.GREETING), FACTS, REFUSE, ["tool_not_allowed"]),
     ("two refunds", proposal(refund(5000), refund(5000)), FACTS, ASK, ["several_money_actions"]),
     ("eleven actions", proposal(*[MAIL] * 11), FACTS, REFUSE, ["too_many_actions"]),
     ("foreign and unconfirmed", proposal(refund(), source="external"), FACTS, ASK, ["confirmation_missing"]),
-    ("foreign and confirmed", proposal(refund(), intent=Intent.OTHER, confidence=0, source="external", confirmed=True), FACTS, PROCEED, ["within_limit"]),
-    ("foreign, confirmed, over the limit", proposal(refund(10_001), source="external", confirmed=True), FACTS, ASK, ["over_auto_limit"]),
-    ("a model says confirmed", proposal(refund(), intent=Intent.OTHER, source="model", confirmed=True), FACTS, REFUSE, ["tool_not_allowed"]),
-    ("a model is unsure but says confirmed", proposal(refund(), confidence=0, source="model", confirmed=True), FACTS, ASK, ["low_confidence"]),
-]  # fmt: skip
+    (
+        "foreign and confirmed",
+        proposal(refund(), intent=Intent.OTHER, confidence=0, source="external", confirmed=True),
+        FACTS,
+        PROCEED,
+        ["within_limit"],
+    ),
+    (
+        "foreign, confirmed, over the limit",
+        proposal(refund(10_001), source="external", confirmed=True),
+        FACTS,
+        ASK,
+        ["over_auto_limit"],
+    ),
+    (
+        "a model says confirmed",
+        proposal(refund(), intent=Intent.OTHER, source="model", confirmed=True),
+        FACTS,
+        REFUSE,
+        ["tool_not_allowed"],
+    ),
+    (
+        "a model is unsure but says confirmed",
+        proposal(refund(), confidence=0, source="model", confirmed=True),
+        FACTS,
+        ASK,
+        ["low_confidence"],
+    ),
+]
 
 
 @pytest.mark.parametrize(("wanted", "facts", "outcome", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
@@ -317,7 +378,7 @@ class Exploding(PolicyBook):
         {"book": Exploding(BOOK)},
         {"facts": FACTS.model_copy(update={"now": datetime(2026, 3, 1)})},  # noqa: DTZ001
         {"facts": FACTS.model_copy(update={"history": History.model_construct(refunded_in_period=10**30)})},
-        {"facts": FACTS.model_copy(update={"history": History.model_construct(refunded_in_period=float("nan"))})},
+        {"facts": FACTS.model_copy(update={"history": History.model_construct(refunded_in_period=NAN)})},
         {"facts": FACTS.model_copy(update={"account": None})},
         {"facts": FACTS.model_copy(update={"invoices": None})},
     ],

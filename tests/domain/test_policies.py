@@ -103,7 +103,10 @@ def test_a_pack_with_a_mistake_is_refused_as_a_whole(changes: dict[str, Any]) ->
         pack(**changes)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "subject: [", "a: &x 1\nb: *x", "!!python/object:os.system {}", "\x00", "[" * 9_000, "x" * 100_001])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1, 2]", "subject: [", "a: &x 1\nb: *x", "!!python/object:os.system {}", "\x00", "[" * 9_000, "x" * 100_001],
+)
 def test_text_that_is_no_pack_is_refused(text: str) -> None:
     with pytest.raises(PolicyInvalid):
         read_pack(text)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.schema.given import ACME, ANNA, GLOBEX, NOW, UNKNOWN_CONVERSATION, customer, interaction, request
 
 from domain.decision import Outcome
 from domain.errors import (
@@ -21,6 +20,7 @@ from schema.base import new_id
 from schema.conversations import ConversationRepository
 from schema.interactions import Answered, Claimed, InteractionFilters, InteractionRepository, NewInteraction
 from schema.session import Database
+from tests.schema.given import ACME, ANNA, GLOBEX, NOW, UNKNOWN_CONVERSATION, customer, interaction, request
 
 
 async def claim(db: Database, new: NewInteraction) -> Claimed:
@@ -198,7 +198,9 @@ async def test_the_list_pages_through_everything_newest_first_without_gaps(datab
     assert nobody.items == completed.items == greeting.items == ()
 
 
-@pytest.mark.parametrize("cursor", ["x", "W10", "WyJhIiwgImIiXQ", "ÿ", "null", "WyIyMDI2LTExLTIwVDEyOjAwOjAwIiwgImlkIl0"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "W10", "WyJhIiwgImIiXQ", "ÿ", "null", "WyIyMDI2LTExLTIwVDEyOjAwOjAwIiwgImlkIl0"]
+)
 async def test_a_cursor_that_is_not_ours_is_refused(database: Database, cursor: str) -> None:
     async with database.transaction(ACME) as session:
         with pytest.raises(RequestInvalid):

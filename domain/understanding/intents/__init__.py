@@ -31,7 +31,11 @@ def parse(intent: Intent, source: str) -> tuple[str, ...]:
         document = yaml.load(source, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise ExamplesInvalid(f"{intent.value}.yaml is not YAML") from error
-    if not isinstance(document, dict) or document.keys() != {"intent", "examples"} or document["intent"] != intent.value:
+    if (
+        not isinstance(document, dict)
+        or document.keys() != {"intent", "examples"}
+        or document["intent"] != intent.value
+    ):
         raise ExamplesInvalid(f"{intent.value}.yaml needs `intent: {intent.value}` and `examples:`, nothing else")
     examples = document["examples"]
     if not isinstance(examples, list) or len(examples) < FEWEST:
@@ -54,12 +58,12 @@ def distinct(examples: Mapping[Intent, tuple[str, ...]]) -> Mapping[Intent, tupl
 
 
 def digest(examples: Mapping[Intent, tuple[str, ...]]) -> str:
-    """SHA-256 over intents and examples, in hexadecimal. The order of intents does not matter; that of examples does."""
+    """SHA-256 over intents and examples, in hexadecimal. The order of examples matters, that of intents does not."""
     canonical = json.dumps({intent.value: texts for intent, texts in examples.items()}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_FOLDER = files(__package__)
+_FOLDER = files(__name__)
 
 EXAMPLES: Mapping[Intent, tuple[str, ...]] = distinct(
     {intent: parse(intent, (_FOLDER / f"{intent.value}.yaml").read_text(encoding="utf-8")) for intent in Intent}

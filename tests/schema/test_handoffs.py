@@ -1,0 +1,225 @@
+"""Handoffs: opened once, decided once, told once."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, HandoffNotFound
+from domain.handoff import HandoffDecision, HandoffKind, HandoffStatus
+from domain.values import HandoffId, Json, Priority
+from schema.handoffs import Decided, Handoff, HandoffFilters, HandoffRepository, NewHandoff
+from schema.session import Database
+from tests.schema.given import ACME, GLOBEX, NOW, customer, handoff
+
+LATER = NOW + timedelta(hours=2)
+
+
+async def opened(db: Database, **changes: object) -> Handoff:
+    await customer(db)
+    async with db.transaction(ACME) as session:
+        return await handoff(session, **changes)  # type: ignore[arg-type]  # passed through to a table of defaults
+
+
+async def decide(
+    db: Database,
+    handoff_id: HandoffId,
+    decision: HandoffDecision = HandoffDecision.APPROVED,
+    *,
+    by: str = "olga",
+    digest: str | None = "digest",
+    resolution: Json | None = None,
+) -> Decided:
+    async with db.transaction(ACME) as session:
+        return await HandoffRepository(session).decide(
+            handoff_id, decision, by=by, digest=digest, resolution=resolution, at=NOW
+        )
+
+
+async def kinds(db: Database, handoff_id: HandoffId) -> list[str]:
+    async with db.transaction(ACME) as session:
+        return [event.kind for event in await HandoffRepository(session).events(handoff_id)]
+
+
+async def test_opening_again_returns_the_first_one(database: Database) -> None:
+    first = await opened(database)
+    async with database.transaction(ACME) as session:
+        again = await HandoffRepository(session).open(
+            NewHandoff(
+                id=HandoffId("hnd_other"),
+                interaction_id=first.interaction_id,
+                customer_id=first.customer_id,
+                kind=first.kind,
+                priority=Priority.LOW,
+                reason="other",
+                confidence=0.1,
+                decision_id=first.decision_id,
+                digest="other",
+                proposed=(),
+                issues=(),
+                opened_at=LATER,
+                sla_due_at=LATER,
+            )
+        )
+    assert again == first
+    assert await kinds(database, first.id) == ["opened"]
+
+
+async def test_one_without_a_decision_is_opened_once_too(database: Database) -> None:
+    await customer(database)
+    async with database.transaction(ACME) as session:
+        first = await handoff(session, decision_id=None, kind=HandoffKind.TAKEOVER)
+        again = await handoff(session, decision_id=None, kind=HandoffKind.TAKEOVER, interaction_id=first.interaction_id)
+    assert again.id == first.id
+
+
+async def test_of_fifty_deciders_at_once_one_decides_and_the_others_hear_who(database: Database) -> None:
+    """H-1"""
+    on_the_table = await opened(database)
+    answers = await asyncio.gather(
+        *(
+            decide(database, on_the_table.id, list(HandoffDecision)[n % 2], by=f"operator_{n}", digest="digest")
+            for n in range(50)
+        ),
+        return_exceptions=True,
+    )
+    winners = [a for a in answers if isinstance(a, Decided)]
+    losers = [a for a in answers if isinstance(a, HandoffAlreadyDecided)]
+    assert (len(winners), len(losers)) == (1, 49)
+    record = winners[0].record
+    for loser in losers:
+        assert loser.details == {"decision": record.decision, "by": record.decided_by, "at": NOW}
+    assert (await kinds(database, on_the_table.id)).count(str(record.decision)) == 1
+
+
+async def test_saying_the_same_again_returns_the_first_record(database: Database) -> None:
+    on_the_table = await opened(database)
+    first = await decide(database, on_the_table.id, resolution={"note": "fine"})
+    again = await decide(database, on_the_table.id, resolution={"note": "fine"})
+    assert (first.first, again.first) == (True, False)
+    assert again.record == first.record
+    for different in ({"by": "otto"}, {"resolution": {"note": "not fine"}}, {"digest": "other"}):
+        with pytest.raises(HandoffAlreadyDecided):
+            await decide(database, on_the_table.id, **{"resolution": {"note": "fine"}, **different})  # type: ignore[arg-type]  # a table of keywords
+
+
+@pytest.mark.parametrize("digest", ["another", None])
+async def test_an_approval_binds_what_was_shown(database: Database, digest: str | None) -> None:
+    """H-2"""
+    on_the_table = await opened(database)
+    with pytest.raises(ApprovalStale):
+        await decide(database, on_the_table.id, digest=digest)
+    assert (await decide(database, on_the_table.id, HandoffDecision.REJECTED, digest=None)).first
+
+
+async def test_after_its_time_only_expiry_is_possible_and_before_it_never(database: Database) -> None:
+    """H-5"""
+    over = await opened(database, expires_at=NOW)
+    with pytest.raises(ApprovalStale):
+        await decide(database, over.id)
+    assert (await decide(database, over.id, HandoffDecision.EXPIRED)).record.status is HandoffStatus.EXPIRED
+    async with database.transaction(ACME) as session:
+        live, timeless = await handoff(session, expires_at=LATER), await handoff(session)
+    for early in (live, timeless):
+        with pytest.raises(ApprovalStale):
+            await decide(database, early.id, HandoffDecision.EXPIRED)
+        assert (await decide(database, early.id)).record.status is HandoffStatus.RESOLVED
+
+
+async def test_a_breach_is_marked_once_with_the_due_time_and_never_early(database: Database) -> None:
+    on_the_table = await opened(database)
+    async with database.transaction(ACME) as session:
+        repository = HandoffRepository(session)
+        assert await repository.mark_breached(on_the_table.id, on_the_table.sla_due_at - timedelta(seconds=1)) is None
+        breached = await repository.mark_breached(on_the_table.id, LATER)
+        assert await repository.mark_breached(on_the_table.id, LATER) is None
+        events = await repository.events(on_the_table.id)
+    assert breached is not None
+    assert (breached.breached_at, breached.priority) == (on_the_table.sla_due_at, Priority.HIGH)
+    assert [(e.kind, e.at) for e in events] == [("opened", NOW), ("breached", LATER)]
+
+
+async def test_what_was_decided_is_not_breached(database: Database) -> None:
+    on_the_table = await opened(database)
+    await decide(database, on_the_table.id)
+    async with database.transaction(ACME) as session:
+        assert await HandoffRepository(session).mark_breached(on_the_table.id, LATER) is None
+
+
+async def test_a_decision_stays_on_the_list_of_untold_ones_until_it_was_told(database: Database) -> None:
+    on_the_table = await opened(database)
+    assert await database.untold_handoffs() == ()
+    await decide(database, on_the_table.id)
+    assert [(u.organisation, u.handoff_id) for u in await database.untold_handoffs()] == [(ACME, on_the_table.id)]
+    async with database.transaction(ACME) as session:
+        assert await HandoffRepository(session).mark_told(on_the_table.id, NOW)
+        assert not await HandoffRepository(session).mark_told(on_the_table.id, LATER)
+    assert await database.untold_handoffs() == ()
+
+
+async def test_of_two_claimers_one_gets_it(database: Database) -> None:
+    on_the_table = await opened(database)
+
+    async def claim(by: str) -> Handoff:
+        async with database.transaction(ACME) as session:
+            return await HandoffRepository(session).claim(on_the_table.id, by, NOW)
+
+    claims = await asyncio.gather(*(claim(f"operator_{n}") for n in range(10)), return_exceptions=True)
+    (mine,) = [c for c in claims if isinstance(c, Handoff)]
+    assert sum(isinstance(c, Conflict) for c in claims) == 9
+    assert mine.assignee is not None
+    assert await claim(mine.assignee) == mine
+
+
+async def test_it_passes_from_hand_to_hand_and_every_step_is_on_record(database: Database) -> None:
+    on_the_table = await opened(database)
+    async with database.transaction(ACME) as session:
+        repository = HandoffRepository(session)
+        await repository.claim(on_the_table.id, "olga", NOW)
+        with pytest.raises(Conflict):
+            await repository.release(on_the_table.id, "otto", NOW)
+        await repository.note(on_the_table.id, "olga", "looks odd", NOW)
+        assert (await repository.reassign(on_the_table.id, "otto", "olga", NOW)).assignee == "otto"
+        released = await repository.release(on_the_table.id, "otto", NOW)
+        assert (released.status, released.assignee) == (HandoffStatus.OPEN, None)
+    assert await kinds(database, on_the_table.id) == ["opened", "claimed", "noted", "reassigned", "released"]
+
+
+async def test_the_queue_is_ordered_by_due_time_and_filtered(database: Database) -> None:
+    await customer(database)
+    async with database.transaction(ACME) as session:
+        made = [await handoff(session, sla_due_at=NOW + timedelta(minutes=5 - n)) for n in range(5)]
+        repository = HandoffRepository(session)
+        await repository.claim(made[0].id, "olga", NOW)
+        await repository.mark_breached(made[1].id, LATER)
+        await repository.decide(made[2].id, HandoffDecision.REJECTED, by="olga", at=NOW)
+        first = await repository.list(limit=3)
+        rest = await repository.list(limit=3, cursor=first.next_cursor)
+        assert [h.id for h in (*first.items, *rest.items)] == [h.id for h in reversed(made)]
+        assert rest.next_cursor is None
+        for filters, expected in (
+            (HandoffFilters(status=HandoffStatus.OPEN), [4, 3, 1]),
+            (HandoffFilters(status=HandoffStatus.RESOLVED), [2]),
+            (HandoffFilters(assignee="olga"), [0]),
+            (HandoffFilters(breached=True), [1]),
+            (HandoffFilters(breached=False), [4, 3, 2, 0]),
+            (HandoffFilters(priority=Priority.HIGH), [1]),
+            (HandoffFilters(kind=HandoffKind.TAKEOVER), []),
+            (HandoffFilters(interaction_id=made[3].interaction_id), [3]),
+        ):
+            assert [h.id for h in (await repository.list(filters)).items] == [made[n].id for n in expected], filters
+
+
+async def test_another_organisations_handoff_is_not_found(database: Database) -> None:
+    on_the_table = await opened(database)
+    async with database.transaction(GLOBEX) as session:
+        repository = HandoffRepository(session)
+        for question in (
+            repository.get(on_the_table.id),
+            repository.decide(on_the_table.id, HandoffDecision.REJECTED, by="eve", at=NOW),
+            repository.claim(on_the_table.id, "eve", NOW),
+            repository.note(on_the_table.id, "eve", "x", NOW),
+        ):
+            with pytest.raises(HandoffNotFound):
+                await question
+        assert (await repository.list()).items == ()

@@ -1,0 +1,254 @@
+"""The database itself keeps organisations apart, and the ledger as it was written; with negative controls."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from domain.interaction import EffectState
+from domain.values import Money, OrganisationId, Priority
+from schema.api_keys import ApiKeyRepository
+from schema.audit import AuditEvent, AuditRepository
+from schema.base import METADATA
+from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
+from schema.effects import EffectRepository
+from schema.interactions import InteractionRepository
+from schema.invoices import InvoiceRepository
+from schema.organisations import OrganisationRepository
+from schema.session import APP_ROLE, Database
+from schema.tables import ALL_ROWS
+from schema.tickets import TicketRepository
+from tests.postgres import PostgresServer
+from tests.schema.given import ACME, ANNA, GLOBEX, NOW, customer, decided, handoff, mail
+
+APPEND_ONLY = (
+    "decisions",
+    "effects",
+    "effect_events",
+    "handoff_events",
+    "delivery_events",
+    "audit_events",
+    "refunds",
+    "tickets",
+)
+
+
+async def something_in_every_table(db: Database, organisation: OrganisationId) -> None:
+    await customer(db, organisation=organisation)
+    async with db.transaction(organisation) as session:
+        await OrganisationRepository(session).put(organisation.title(), NOW)
+        await ApiKeyRepository(session).issue("ci", {"admin"}, organisation.encode(), NOW)
+        ids = await decided(session)
+        effects = EffectRepository(session)
+        (effect_id,) = await effects.reserve([mail(ids)])
+        await effects.settle_atomic(effect_id, EffectState.CONFIRMED, at=NOW)
+        await InvoiceRepository(session).refund("key", ANNA, "inv_1", Money(amount=1, currency="EUR"))
+        await TicketRepository(session).create_ticket("key", ANNA, "billing", Priority.LOW, ids[0])
+        await handoff(session)
+        deliveries = DeliveryRepository(session)
+        delivery_id = await deliveries.add(
+            NewDelivery(
+                interaction_id=ids[0], customer_id=ANNA, purpose="answer", channel="chat", body="Hello.", at=NOW
+            )
+        )
+        await deliveries.mark(delivery_id, DeliveryStatus.DELIVERED, NOW)
+        await AuditRepository(session).append(AuditEvent(NOW, "agent", "ticket.created", "tkt_1"))
+
+
+@contextmanager
+def as_app(postgres: PostgresServer, url: str, organisation: str | None) -> Iterator[psycopg.Connection]:
+    """A connection as the application's role, with an organisation bound, or with nothing bound at all."""
+    with postgres.owner(url) as connection:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
+        if organisation is not None:
+            connection.execute("SELECT set_config('holdfast.organisation', %s, false)", [organisation])
+        yield connection
+
+
+def tables(connection: psycopg.Connection) -> list[str]:
+    """Every table there is, from the catalogue: a table somebody forgets here cannot be forgotten there."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        " AND relname <> 'alembic_version' ORDER BY 1"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def visible(connection: psycopg.Connection) -> dict[str, int]:
+    counts = {}
+    for name in tables(connection):
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone()
+        assert row is not None
+        counts[name] = row[0]
+    return counts
+
+
+@pytest.fixture
+async def filled(database: Database, database_url_of_test: str) -> str:
+    await something_in_every_table(database, ACME)
+    return database_url_of_test
+
+
+async def test_the_organisation_itself_sees_its_rows_in_every_table(postgres: PostgresServer, filled: str) -> None:
+    """Negative control of the two below: there is something to hide everywhere."""
+    with as_app(postgres, filled, ACME) as connection:
+        assert [name for name, rows in visible(connection).items() if rows == 0] == []
+    assert {row.__tablename__ for row in ALL_ROWS} == set(METADATA.tables)
+
+
+@pytest.mark.parametrize("organisation", [None, "", GLOBEX, "%", "acme' OR '1'='1"])
+async def test_nobody_else_sees_a_row_in_any_table(
+    postgres: PostgresServer, filled: str, organisation: str | None
+) -> None:
+    """T-3"""
+    with as_app(postgres, filled, organisation) as connection:
+        assert [name for name, rows in visible(connection).items() if rows] == []
+
+
+async def test_without_its_policy_a_table_would_be_seen(postgres: PostgresServer, filled: str) -> None:
+    """Negative control: the check above notices each table whose protection is taken away."""
+    with postgres.owner(filled) as owner:
+        for name in tables(owner):
+            owner.execute(sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(sql.Identifier(name)))
+            with as_app(postgres, filled, GLOBEX) as connection:
+                assert [table for table, rows in visible(connection).items() if rows] == [name]
+            owner.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(sql.Identifier(name)))
+
+
+async def test_every_table_forces_row_level_security_on_its_owner_too(postgres: PostgresServer, filled: str) -> None:
+    with postgres.owner(filled) as owner:
+        unforced = owner.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            " AND relname <> 'alembic_version' AND NOT (relrowsecurity AND relforcerowsecurity)"
+        ).fetchall()
+        owns = owner.execute("SELECT relname FROM pg_class WHERE relowner = %s::regrole", [APP_ROLE]).fetchall()
+        powers = owner.execute(
+            "SELECT rolsuper, rolbypassrls, rolcanlogin, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = %s",
+            [APP_ROLE],
+        ).fetchone()
+    assert (unforced, owns, powers) == ([], [], (False,) * 5)
+
+
+async def test_a_row_cannot_be_written_for_somebody_else(postgres: PostgresServer, filled: str) -> None:
+    with (
+        as_app(postgres, filled, GLOBEX) as connection,
+        pytest.raises(errors.InsufficientPrivilege, match="row-level security"),
+    ):
+        connection.execute("INSERT INTO audit_events VALUES ('acme', 'aud_1', now(), 'eve', 'x.forged', 'y', '{}')")
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+async def test_the_ledger_cannot_be_rewritten(postgres: PostgresServer, filled: str, table: str) -> None:
+    """A-4"""
+    name = sql.Identifier(table)
+    with as_app(postgres, filled, ACME) as connection:
+        for statement in (
+            "UPDATE {} SET organisation = organisation",
+            "DELETE FROM {}",
+            "TRUNCATE {}",
+            "ALTER TABLE {} DISABLE TRIGGER ALL",
+            "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY",
+            "DROP TABLE {}",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(sql.SQL(statement).format(name))
+
+
+async def test_nothing_at_all_can_be_deleted(postgres: PostgresServer, filled: str) -> None:
+    with as_app(postgres, filled, ACME) as connection:
+        for name in tables(connection):
+            for statement in ("DELETE FROM {}", "TRUNCATE {}"):
+                with pytest.raises(errors.InsufficientPrivilege):
+                    connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("interactions", "message"),
+        ("interactions", "fingerprint"),
+        ("interactions", "request_id"),
+        ("handoffs", "digest"),
+        ("handoffs", "proposed"),
+        ("handoffs", "sla_due_at"),
+        ("deliveries", "body"),
+        ("api_keys", "scopes"),
+        ("api_keys", "key_hash"),
+        ("customers", "id"),
+    ],
+)
+async def test_what_was_said_asked_or_shown_cannot_be_changed_afterwards(
+    postgres: PostgresServer, filled: str, table: str, column: str
+) -> None:
+    statement = sql.SQL("UPDATE {} SET {} = {}").format(*map(sql.Identifier, (table, column, column)))
+    with as_app(postgres, filled, ACME) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(statement)
+
+
+async def test_a_granted_right_would_be_noticed(postgres: PostgresServer, filled: str) -> None:
+    """Negative control of the rewriting checks."""
+    with postgres.owner(filled) as owner, as_app(postgres, filled, ACME) as connection:
+        owner.execute(f"GRANT UPDATE ON audit_events TO {APP_ROLE}".encode())
+        assert connection.execute("UPDATE audit_events SET actor = 'eve'").rowcount == 1
+
+
+class TestLookups:
+    async def test_a_key_names_its_organisation_until_it_is_revoked_or_expires(self, database: Database) -> None:
+        now_ish = NOW + timedelta(days=36_500)
+        async with database.transaction(ACME) as session:
+            keys = ApiKeyRepository(session)
+            live = await keys.issue("live", ["operator", "ingest", "ingest"], b"live", NOW, expires_at=now_ish)
+            await keys.issue("old", ["admin"], b"old", NOW, expires_at=NOW.replace(year=2020))
+            assert [key.name for key in await keys.list()] == ["old", "live"]
+        found = await database.resolve_api_key(b"live")
+        assert found is not None
+        assert (found.organisation, found.key_id, found.scopes) == (ACME, live.id, ("ingest", "operator"))
+        assert await database.resolve_api_key(b"old") is None
+        assert await database.resolve_api_key(b"unknown") is None
+        async with database.transaction(GLOBEX) as session:
+            assert not await ApiKeyRepository(session).revoke(live.id, NOW)
+        async with database.transaction(ACME) as session:
+            assert await ApiKeyRepository(session).revoke(live.id, NOW)
+            assert not await ApiKeyRepository(session).revoke(live.id, NOW)
+        assert await database.resolve_api_key(b"live") is None
+
+    async def test_the_lookup_role_reads_a_few_columns_of_two_tables_and_nothing_else(
+        self, postgres: PostgresServer, filled: str
+    ) -> None:
+        with postgres.owner(filled) as connection:
+            connection.execute("SET ROLE holdfast_lookup")
+            for name in tables(connection):
+                with pytest.raises(errors.InsufficientPrivilege):
+                    connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name)))
+            assert connection.execute("SELECT count(*) FROM (SELECT id FROM api_keys) k").fetchone() == (1,)
+
+    async def test_a_lookup_function_cannot_be_misled_by_a_table_of_the_same_name(
+        self, postgres: PostgresServer, filled: str
+    ) -> None:
+        with as_app(postgres, filled, None) as connection:
+            connection.execute("CREATE TEMP TABLE api_keys (organisation varchar)")
+            connection.execute("SET search_path = pg_temp, public")
+            rows = connection.execute("SELECT organisation FROM public.resolve_api_key('acme')").fetchall()
+        assert rows == [("acme",)]
+
+
+async def test_every_repository_answers_nothing_about_another_organisation(database: Database) -> None:
+    """T-3, through the repositories."""
+    await something_in_every_table(database, ACME)
+    async with database.transaction(GLOBEX) as session:
+        assert (await InteractionRepository(session).list()).items == ()
+        assert (await DeliveryRepository(session).list()).items == ()
+        assert (await AuditRepository(session).list()).items == ()
+        assert await ApiKeyRepository(session).list() == ()
+        assert await OrganisationRepository(session).find() is None
+        assert await InvoiceRepository(session).list(ANNA) == ()
+        assert await EffectRepository(session).list_for_customer(ANNA) == ()
+
+
+async def test_a_transaction_without_an_organisation_does_not_begin(database: Database) -> None:
+    with pytest.raises(ValueError, match="organisation"):
+        async with database.transaction(OrganisationId("")):
+            pass

@@ -1,0 +1,429 @@
+# ruff: noqa: ASYNC220, ASYNC240 - nobody else waits for this event loop
+"""The one-machine stack: it names what is in its way, cleans up after itself, and recovers from kill -9."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+from rich.console import Console
+
+import settings
+import stack
+from adapters.embedded import processes
+from adapters.embedded.mail import MailFolder, mail_sink
+from adapters.embedded.postgres import Postgres
+from adapters.embedded.processes import CannotStart
+from domain.facts import Account
+from domain.values import CustomerId, Plan
+from schema import demo
+from schema.customers import CustomerRepository
+from schema.invoices import InvoiceRepository
+from schema.session import Database
+from settings import Settings
+from tests.temporal import free_port
+
+ROOT = Path(settings.__file__).parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder; whatever still runs on it afterwards is ended."""
+    for name in list(os.environ):
+        if name.startswith(("HOLDFAST_", "DATABASE_", "MIGRATION_", "TEMPORAL_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    state = tmp_path / "state"
+    yield state
+    for process in on(state):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def on(state: Path) -> list[psutil.Process]:
+    """Every process, not this one, that names the state folder or runs with it in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            named = any(str(state) in part for part in process.cmdline())
+            if process.pid != os.getpid() and (named or process.environ().get("HOLDFAST_DATA_DIR") == str(state)):
+                found.append(process)
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def options(state: Path, **more: Any) -> stack.Options:
+    ports = {name: free_port() for name in ("api_port", "temporal_port", "ui_port", "smtp_port")}
+    return stack.Options(state, **{**ports, "headless": True, **more})
+
+
+# Ports
+
+
+@pytest.mark.parametrize(
+    ("taken", "option"),
+    [
+        ("api_port", "--api-port"),
+        ("temporal_port", "--temporal-port"),
+        ("ui_port", "--ui-port"),
+        ("smtp_port", "--smtp-port"),
+    ],
+)
+async def test_a_taken_port_is_named_with_its_owner_and_the_option_that_changes_it(folder, taken, option) -> None:
+    chosen = options(folder, headless=False)
+    with socket.create_server(("127.0.0.1", getattr(chosen, taken))), pytest.raises(CannotStart) as refusal:
+        await stack.up(stack.Stack(chosen, Console(quiet=True)))
+    assert f"port {getattr(chosen, taken)}" in refusal.value.message
+    assert f"(pid {os.getpid()})" in refusal.value.message
+    assert option in refusal.value.message
+    assert on(folder) == []
+
+
+def test_a_port_taken_on_every_interface_is_taken_and_a_free_one_is_not() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as stranger, pytest.raises(CannotStart):
+        processes.need_port("127.0.0.1", stranger.getsockname()[1], "x", "--x")
+    processes.need_port("127.0.0.1", free_port(), "x", "--x")
+
+
+async def test_a_stranger_who_is_quicker_to_the_port_is_not_taken_for_our_temporal(folder: Path) -> None:
+    """Between looking at a port and listening on it there is time for somebody else."""
+    chosen = options(folder)
+    running = stack.Stack(chosen, Console(quiet=True))
+    folder.mkdir()
+    async with contextlib.AsyncExitStack() as closing:
+        closing.enter_context(socket.create_server(("127.0.0.1", chosen.temporal_port)))
+        await stack.launch_temporal(running, closing)
+        with pytest.raises(CannotStart, match="Temporal did not start"):
+            await stack.temporal_ready(running)
+    assert on(folder) == []
+
+
+async def serve_nothing(running: stack.Stack, _: Settings) -> None:
+    await running.stop.wait()
+
+
+# What an earlier launcher left behind
+
+
+def test_only_one_launcher_owns_a_state_folder_and_a_dead_one_owns_nothing(folder: Path) -> None:
+    hold = "import sys,time; from pathlib import Path; from adapters.embedded.processes import exclusive\n"
+    hold += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(folder)], cwd=ROOT, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(CannotStart, match="already runs"), processes.exclusive(folder):
+            pass
+        holder.kill()
+    with processes.exclusive(folder):
+        pass
+
+
+async def test_a_recorded_child_is_stopped_and_a_stranger_with_its_number_is_not(folder: Path) -> None:
+    folder.mkdir()
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    children = processes.Children(folder, ROOT)
+    await children.launch("worker", sleeper, settings.child_environment({}))
+    stranger = subprocess.Popen(sleeper)
+    try:
+        state = json.loads((folder / "stack.json").read_text())
+        state["children"]["api"] = {"pid": stranger.pid, "created": 1.0}
+        (folder / "stack.json").write_text(json.dumps(state))
+        assert await asyncio.to_thread(processes.stop_orphans, folder) == 1
+        assert stranger.poll() is None
+        assert await asyncio.wait_for(children.deaths.get(), 10) == "worker"
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "not json", "[]", '{"children": {"api": {"pid": "x"}}}', '{"children": {"a": 1}}']
+)
+def test_a_damaged_record_is_no_record(folder: Path, content: str) -> None:
+    folder.mkdir()
+    (folder / "stack.json").write_text(content)
+    assert processes.orphans(folder) == []
+
+
+@pytest.mark.parametrize("content", ["", f"{os.getpid()}\n/elsewhere\n1\n5432\n/tmp\n\n  1 2\nready\n"])
+def test_postgres_starts_although_a_power_cut_left_its_process_number_to_somebody_else(folder, content: str) -> None:
+    folder.mkdir()
+    first = Postgres(folder / "postgres")
+    first.start()
+    first.stop()
+    (folder / "postgres" / "postmaster.pid").write_text(content)
+    second = Postgres(folder / "postgres")
+    try:
+        assert f"host={folder / 'postgres'}" in second.start()
+        assert [p for p in on(folder) if p.name() == "postgres"]
+    finally:
+        second.stop()
+    assert on(folder) == []
+
+
+# Mail
+
+
+def message(message_id: str, text: str = "hello") -> EmailMessage:
+    mail = EmailMessage()
+    mail["Message-ID"], mail["From"], mail["To"], mail["Subject"] = message_id, "a@example.com", "b@example.com", "s"
+    mail.set_content(text)
+    return mail
+
+
+async def test_mail_is_on_disk_when_it_is_accepted_and_a_repeat_is_the_same_file(folder: Path) -> None:
+    port = free_port()
+
+    def send(*mails: EmailMessage) -> None:
+        with smtplib.SMTP("127.0.0.1", port) as smtp:
+            for mail in mails:
+                smtp.send_message(mail)
+
+    async with mail_sink(folder, port):
+        await asyncio.to_thread(send, message("<one@x>"), message("<one@x>"), message("<two@x>", "ünïcode"))
+        assert len(list(folder.glob("*.eml"))) == 2
+        assert not list(folder.glob("*.part"))
+    assert folder.stat().st_mode & 0o077 == 0
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.to_thread(send)
+
+
+def test_mails_without_an_id_are_kept_apart(folder: Path) -> None:
+    kept = MailFolder(folder)
+    assert kept.keep(b"Subject: a\r\n\r\nx") != kept.keep(b"Subject: b\r\n\r\nx")
+
+
+# The whole, with worker and API replaced by something that answers `/readyz`
+
+
+async def serve_ready(running: stack.Stack, chosen: Settings) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", chosen.api_port):
+        await running.stop.wait()
+
+
+async def run_until_ready(running: stack.Stack, then: Any) -> None:
+    """Starts `running`, awaits `then(settings)` when it serves, and stops it."""
+    reached: asyncio.Future[Settings] = asyncio.get_running_loop().create_future()
+
+    async def serve(own: stack.Stack, chosen: Settings) -> None:
+        reached.set_result(chosen)
+        await serve_ready(own, chosen)
+
+    work = asyncio.create_task(stack.up(running, serve))
+    await asyncio.wait((work, reached), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if reached.done():
+            await then(reached.result())
+    finally:
+        running.stop.set()
+        await work
+
+
+async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_changed(folder: Path) -> None:
+    async def rename(chosen: Settings) -> None:
+        db = Database(chosen.database_url, pool_size=1)
+        async with db.transaction(demo.DEMO) as session:
+            invoice = await InvoiceRepository(session).find(CustomerId("cust_123"), "inv_1001")
+            assert invoice is not None
+            assert (str(invoice.total), invoice.refundable) == ("EUR 49.00", invoice.total)
+            changed = Account(customer_id=CustomerId("cust_123"), name="Renamed", plan=Plan.FREE)
+            await CustomerRepository(session).put(changed, datetime.now(UTC))
+        await db.close()
+
+    async def look(chosen: Settings) -> None:
+        db = Database(chosen.database_url, pool_size=1)
+        async with db.transaction(demo.DEMO) as session:
+            customers = CustomerRepository(session)
+            assert (await customers.get_account(CustomerId("cust_123"))).name == "Renamed"
+            assert not (await customers.get_account(CustomerId("cust_321"))).is_active
+        await db.close()
+
+    await run_until_ready(stack.Stack(options(folder), Console(quiet=True)), rename)
+    assert on(folder) == []
+    key = (folder / "id.key").read_text()
+    await run_until_ready(stack.Stack(options(folder), Console(quiet=True)), look)
+    assert (folder / "id.key").read_text() == key
+    for private in ("id.key", "stack.env", "stack.json"):
+        assert (folder / private).stat().st_mode & 0o077 == 0, private
+
+
+async def test_the_death_of_temporal_ends_the_stack_and_says_so(folder: Path) -> None:
+    running = stack.Stack(options(folder), Console(quiet=True))
+
+    async def kill(_: Settings) -> None:
+        pid = json.loads((folder / "stack.json").read_text())["children"]["temporal"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(running.stop.wait(), 30)
+
+    with pytest.raises(CannotStart, match="temporal ended by itself"):
+        await run_until_ready(running, kill)
+    assert on(folder) == []
+
+
+async def test_an_error_of_the_worker_ends_the_stack_with_that_error(folder: Path) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await stack.up(stack.Stack(options(folder), Console(quiet=True)), broken)
+    assert on(folder) == []
+
+
+async def test_ctrl_c_while_starting_stops_what_was_started(folder: Path) -> None:
+    running = stack.Stack(options(folder), Console(quiet=True))
+    running.stop.set()
+    with pytest.raises(stack.StopRequested):
+        await stack.up(running, serve_nothing)
+    assert on(folder) == []
+
+
+def test_demo_invoices_are_as_documented() -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    people = {account.customer_id: (account, invoice) for account, invoice in demo.demo_customers(now)}
+    paid = {i.id: (i.total.amount, now - i.paid_at) for _, i in people.values() if i is not None and i.paid_at}
+    assert paid == {
+        "inv_1001": (4900, timedelta(days=5)),
+        "inv_2001": (48000, timedelta(days=3)),
+        "inv_3001": (1900, timedelta(days=60)),
+    }
+    assert all((account.email or "").endswith("@example.com") for account, _ in people.values())
+
+
+# As a user would: real processes, real worker, real API
+
+
+@dataclass
+class Launched:
+    """A `python stack.py up` in a process group of its own, as a terminal would start it."""
+
+    process: subprocess.Popen[str]
+    lines: list[str]
+
+    def line(self, with_: str) -> str:
+        """The next line of output that contains `with_`; an error with everything said if it ends before that."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if with_ in line:
+                return line
+        raise AssertionError("".join(self.lines))
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(how)
+        self.lines += self.process.communicate(timeout=90)[0].splitlines(keepends=True)
+        return self.process.returncode
+
+
+def launch(chosen: stack.Options, *more: str) -> Launched:
+    ports = {"--api-port": chosen.api_port, "--temporal-port": chosen.temporal_port, "--smtp-port": chosen.smtp_port}
+    flags = [text for option, port in ports.items() for text in (option, str(port))]
+    command = [sys.executable, "stack.py", "up", "--headless", "--data-dir", str(chosen.data_dir), *flags, *more]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    # A stack that hangs must fail the test, not the run.
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    return Launched(process, [])
+
+
+def run(chosen: stack.Options, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "stack.py", *arguments, "--data-dir", str(chosen.data_dir)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def chat(chosen: stack.Options, request: str, **headers: str) -> httpx2.Response:
+    body = {"customerId": "cust_123", "requestId": request, "message": "Please refund invoice inv_1001."}
+    return httpx2.post(f"http://127.0.0.1:{chosen.api_port}/chat", json=body, headers=headers, timeout=60)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("how", [(), ("--separate",)], ids=["together", "separate"])
+def test_after_kill_minus_nine_of_the_launcher_the_next_start_recovers_with_the_data(folder: Path, how) -> None:
+    chosen = options(folder)
+    first = launch(chosen, *how)
+    print(first.line("Holdfast is up"))
+    answered = chat(chosen, "req-1").json()
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    assert on(folder), "the control: kill -9 does leave something behind"
+    second = launch(chosen, *how)
+    second.line("left behind")
+    print(second.line("Holdfast is up"))
+    again = chat(chosen, "req-1").json()
+    assert again.pop("replayed")
+    answered.pop("replayed")
+    assert again == answered
+    assert second.end() == 0
+    assert on(folder) == []
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("how", [(), ("--separate",)], ids=["together", "separate"])
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_a_polite_end_leaves_no_process_and_exits_with_zero(folder: Path, how, name: signal.Signals) -> None:
+    chosen = options(folder)
+    launched = launch(chosen, *how)
+    launched.line("Holdfast is up")
+    assert run(chosen, "status").returncode == 0
+    assert launched.end(name) == 0, "".join(launched.lines)
+    assert on(folder) == []
+    assert "Traceback" not in "".join(launched.lines)
+    assert run(chosen, "status").returncode == 1
+
+
+@pytest.mark.stack
+def test_keys_are_issued_beside_a_running_stack_and_work_and_reset_deletes_everything(folder: Path) -> None:
+    chosen = options(folder)
+    launched = launch(chosen)
+    launched.line("Holdfast is up")
+    assert "already runs" in run(chosen, "reset").stderr
+    wrong = run(chosen, "new-key", "--scopes", "everything")
+    assert (wrong.returncode, "no such scope: everything" in wrong.stderr) == (1, True)
+    issued = run(chosen, "new-key", "--scopes", "ingest", "--organisation", "demo")
+    assert issued.returncode == 0, issued.stderr
+    key = issued.stdout.strip()
+    assert chat(chosen, "req-2", Authorization=f"Bearer {key}").status_code == 200
+    assert chat(chosen, "req-2", Authorization=f"Bearer {key}x").status_code == 401
+    told = run(chosen, "demo")
+    assert "decided" in told.stdout, told.stderr
+    launched.end()
+    assert run(chosen, "new-key", "--scopes", "ingest").stdout.startswith("hf_live_")
+    assert run(chosen, "reset").returncode == 0
+    assert not folder.exists()
+    assert on(folder) == []
+
+
+@pytest.mark.stack
+def test_reset_stops_what_a_killed_stack_left_running_and_refuses_a_folder_that_is_not_ours(folder: Path) -> None:
+    chosen = options(folder)
+    launched = launch(chosen)
+    launched.line("Holdfast is up")
+    launched.end(signal.SIGKILL)
+    assert on(folder)
+    assert run(chosen, "reset").returncode == 0
+    assert on(folder) == []
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    assert run(chosen, "reset").returncode == 1
+    assert (folder / "thesis.txt").exists()
