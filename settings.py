@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     failpoints_enabled: bool = False
     """For fault tests only: lets `HOLDFAST_FAILPOINT` kill this process. Refused in production."""
     failpoint: str = ""
-    """For fault tests only: the named place where this process kills itself."""
+    """For fault tests only: a file that names the failpoint where this process kills itself."""
 
     SECRETS: ClassVar[frozenset[str]] = frozenset({"database_url", "migration_database_url", "id_key", "smtp_password"})
     """Fields that are also read from the file named by `<VARIABLE>_FILE`."""

@@ -140,7 +140,7 @@ def _of_validation(_: ExceptionHandler, __: Request, error: RequestValidationErr
         }
         for e in error.errors()[:MAX_ERRORS]
     ]
-    if any(e["field"] in KEY_FIELDS for e in errors):
+    if any(KEY_FIELDS.intersection(e["loc"]) for e in error.errors()):
         return problem(400, "request_id_invalid", "the request id cannot be used as a key", errors=errors)
     if any(e["in"] == "path" for e in errors):
         return problem(400, "path_invalid", "a part of the path cannot be an id", errors=errors)
@@ -152,7 +152,8 @@ def _of_anything(_: ExceptionHandler, __: Request, error: Exception) -> Problem:
 
 
 def _log(request: Request, error: Exception) -> None:
-    expected = isinstance(error, HoldfastError | HTTPException | RequestValidationError | Problem)
+    expected = isinstance(error, HTTPException | RequestValidationError | Problem)
+    expected |= isinstance(error, HoldfastError) and STATUS.get(error.code, 500) != HTTPStatus.INTERNAL_SERVER_ERROR
     route = request.scope.get("route")
     log.log(
         20 if expected else 40,

@@ -54,11 +54,11 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         generate_unique_id_function=lambda route: route.name,
         # A redirect would be built from the Host header, and a body sent twice.
         redirect_slashes=False,
     )
+    app.state.max_body_bytes = settings.max_body_bytes
     errors.install(app)
     for noun in (chat, interactions, customers, handoffs, error_codes, health):
         app.include_router(noun.router)

@@ -5,8 +5,9 @@ nesting beyond `MAX_DEPTH`, integers beyond 64 bits. A byte-order mark is ignore
 """
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -103,7 +104,39 @@ def _check_text(text: str) -> None:
         raise BadJson("a string contains half of a surrogate pair")
 
 
+class TooLarge(HTTPException):
+    """413. Ours, because the framework's own limit answers in plain text."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"a body has at most {limit} bytes")
+
+
+class BadPath(HTTPException):
+    """400: two paths that are not UTF-8 would look alike once decoded."""
+
+    code = "path_invalid"
+
+    def __init__(self) -> None:
+        super().__init__(400, "the path is not UTF-8")
+
+
 class StrictRequest(Request):
+    """Reads no more of a body than the application's `state.max_body_bytes`, whatever length was announced."""
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        limit: int = self.app.state.max_body_bytes
+        announced = self.headers.get("content-length", "")
+        if announced.isdecimal() and (len(announced) > _MAX_DIGITS or int(announced) > limit):
+            raise TooLarge(limit)
+        seen = 0
+        async for piece in super().stream():
+            seen += len(piece)
+            if seen > limit:
+                raise TooLarge(limit)
+            yield piece
+
     async def json(self) -> Any:
         return loads(await self.body())
 
@@ -116,11 +149,21 @@ class StrictRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            if not _is_text(request.scope.get("raw_path", b"")):
+                raise BadPath
             if takes_body and not _says_json(request.headers.get("content-type", "")):
                 raise NotJson
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _is_text(raw_path: bytes) -> bool:
+    try:
+        unquote_to_bytes(raw_path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _says_json(content_type: str) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -132,6 +133,10 @@ def _create_database(url: str, name: str) -> str:
 async def measure(plan: Plan, folder: Path, console: Console) -> Report:
     """All rounds, interleaved; the one who begins changes from round to round."""
     load_before = os.getloadavg()[0]
+    current = asyncio.current_task()
+    assert current is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: nothing we started may outlive us
+        asyncio.get_running_loop().add_signal_handler(number, current.cancel)
     async with started(plan, folder, console) as runners:
         for index in range(plan.rounds):
             turn = index % len(runners)
@@ -181,6 +186,9 @@ def main(
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "build"))
     try:
         report = uvloop.run(measure(plan, folder, console))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        shutil.rmtree(folder)
+        raise typer.Exit(130) from None
     except (BenchFailed, WrongAnswer, ExceptionGroup, OSError) as error:
         console.print(f"[red]failed[/] {_reason(error)}\nlogs are kept in build/{folder.name}", highlight=False)
         raise typer.Exit(1) from None

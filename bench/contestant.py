@@ -27,7 +27,7 @@ CUSTOMERS = 1000
 MESSAGES = (
     "The app crashes every time I open the reports page",
     "I get an error 500 when I try to log in since this morning",
-    "Syncing is broken, my changes do not show up on my phone",
+    "Login is broken: the page shows error 500 and will not load",
     "The export button does nothing, it just keeps loading",
 )
 """Technical issues in plain words: everybody opens a ticket for them and answers in the chat."""

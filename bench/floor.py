@@ -12,7 +12,7 @@ from temporalio.service import GrpcCompression
 
 from bench import rows
 from bench.contestant import LOOPBACK, Contestant
-from bench.steps import Asked
+from bench.steps import MODELS, Asked
 
 DATABASE = "BENCH_DATABASE"
 TEMPORAL = "BENCH_TEMPORAL"
@@ -51,7 +51,8 @@ class Floor(Contestant, ABC):
 
     def variables(self, temporal_port: int | None = None) -> dict[str, str]:
         temporal = {} if temporal_port is None else {TEMPORAL: f"{LOOPBACK}:{temporal_port}"}
-        return {DATABASE: self.place.database_url, **temporal}
+        models = str(self.place.folder.parent / "models")
+        return {DATABASE: self.place.database_url, MODELS: models, **temporal}
 
     def prepare(self) -> None:
         rows.create_tables(self.place.database_url)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
+PATIENCE_S = 60.0
+"""How long an answer may take before the run is given up."""
 _LENGTH = b"content-length:"
 
 
@@ -74,7 +76,8 @@ class Caller:
         """One checked answer on a connection of its own."""
         connection = await Connection.open(self.host, self.port)
         try:
-            return await self._checked(connection, number)
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._checked(connection, number)
         finally:
             connection.close()
 
@@ -84,7 +87,7 @@ class Caller:
         phase = Phase(concurrency, seconds)
         deadline = time.perf_counter() + seconds
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(seconds + PATIENCE_S), asyncio.TaskGroup() as group:
                 for connection in connections:
                     group.create_task(self._loop(connection, phase, deadline))
         finally:

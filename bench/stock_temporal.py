@@ -1,7 +1,7 @@
 """Temporal as it comes: a default development server with a file database, start a workflow, wait for its result.
 
 Kinder to it than a beginner would be: its pure steps stand in the workflow (three regular activities, not six), and
-our modules pass through its sandbox.
+as they include a model, it runs without the sandbox and does not pay for it.
 """
 
 import asyncio
@@ -16,13 +16,14 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import GrpcCompression
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from adapters.embedded import temporal
 from bench import steps
 from bench.contestant import LOOPBACK, free_port
 from bench.floor import QUEUE, ChatRequest, Floor, add_health
 from bench.stock_temporal_workflow import StockTemporalWorkflow
-from bench.temporal_floor import SANDBOX, patiently_connect, work
+from bench.temporal_floor import patiently_connect, work
 
 
 @dataclass
@@ -74,4 +75,4 @@ def create_app() -> FastAPI:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(StockTemporalWorkflow, SANDBOX, GrpcCompression.GZIP))
+    asyncio.run(work(StockTemporalWorkflow, UnsandboxedWorkflowRunner(), GrpcCompression.GZIP))

@@ -4,21 +4,20 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from bench.floor_activities import FloorActivities
-    from bench.steps import (
-        Answer,
-        Asked,
-        DeliveryInput,
-        ReplyInput,
-        StoreInput,
-        TicketInput,
-        answer,
-        classify,
-        compose,
-        decide,
-        verify,
-    )
+from bench.floor_activities import FloorActivities
+from bench.steps import (
+    Answer,
+    Asked,
+    DeliveryInput,
+    ReplyInput,
+    StoreInput,
+    TicketInput,
+    answer,
+    classify,
+    compose,
+    decide,
+    verify,
+)
 
 LIMIT = timedelta(seconds=5)
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import GrpcCompression
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from adapters.embedded import temporal
@@ -91,7 +91,7 @@ async def patiently_connect(compression: GrpcCompression) -> Client:
             await asyncio.sleep(0.1)
 
 
-async def work(workflow: type, runner: SandboxedWorkflowRunner, compression: GrpcCompression) -> None:
+async def work(workflow: type, runner: WorkflowRunner, compression: GrpcCompression) -> None:
     """One worker until it is asked to stop."""
     steps.model()
     stop = asyncio.Event()

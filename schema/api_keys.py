@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ARRAY, Column, String, text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from schema.base import OrganisationRow, UtcTime, new_id
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class ApiKeyRow(OrganisationRow, table=True):
@@ -73,5 +71,5 @@ class ApiKeyRepository:
         return tuple(_api_key(row) for row in await self._session.all(_LIST))
 
 
-def _api_key(row: DbRow[Any]) -> ApiKey:
+def _api_key(row: Record) -> ApiKey:
     return ApiKey(row.id, row.name, tuple(row.scopes), row.created_at, row.expires_at, row.revoked_at)

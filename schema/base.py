@@ -29,7 +29,7 @@ class UtcTime(DateTime):
 class Row(SQLModel):
     """A table. Rows never leave `schema`: repositories return domain objects and frozen dataclasses."""
 
-    metadata: ClassVar[MetaData] = METADATA
+    metadata: ClassVar[MetaData] = METADATA  # pyright: ignore[reportIncompatibleVariableOverride]  # SQLModel's way
     __tablename__: ClassVar[Any]  # pyright: ignore[reportIncompatibleVariableOverride]  # SQLModel types it as a method
 
 

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index, text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.errors import ConversationNotFound, CustomerNotFound
 from domain.values import Channel, ConversationId, CustomerId
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class ConversationRow(OrganisationRow, table=True):
@@ -110,11 +108,11 @@ class ConversationRepository:
         return page(rows, limit, _conversation, lambda row: Position(row.created_at, row.id))
 
 
-def _found(row: DbRow[Any] | None) -> Conversation:
+def _found(row: Record | None) -> Conversation:
     if row is None:
         raise ConversationNotFound("no such conversation")
     return _conversation(row)
 
 
-def _conversation(row: DbRow[Any]) -> Conversation:
+def _conversation(row: Record) -> Conversation:
     return Conversation(row.id, row.customer_id, Channel(row.channel), ConversationState(row.state), row.created_at)

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.errors import CustomerNotFound
 from domain.facts import Account
 from domain.values import ConversationId, CustomerId
 from schema.base import OrganisationRow, UtcTime, new_id
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class CustomerRow(OrganisationRow, table=True):
@@ -97,7 +95,7 @@ class CustomerRepository:
         return (await self.get(customer_id)).account
 
 
-def _customer(row: DbRow[Any]) -> Customer:
+def _customer(row: Record) -> Customer:
     account = Account(
         customer_id=row.id,
         name=row.name,

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.decision import Decision
@@ -14,7 +12,7 @@ from domain.facts import Facts
 from domain.proposal import Proposal
 from domain.values import DecisionId, InteractionId, Json, Mode
 from schema.base import OrganisationRow, UtcTime, new_id
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class DecisionRow(OrganisationRow, table=True):
@@ -133,7 +131,7 @@ class DecisionRepository:
         return tuple(_recorded(row) for row in await self._session.all(_LIST, interaction_id=interaction_id))
 
 
-def _recorded(row: DbRow[Any]) -> RecordedDecision:
+def _recorded(row: Record) -> RecordedDecision:
     return RecordedDecision(
         id=row.id,
         interaction_id=row.interaction_id,

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index, TextClause, UniqueConstraint, text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.errors import NotFound
 from domain.values import CustomerId, DeliveryId, EffectId, InteractionId
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class DeliveryRow(OrganisationRow, table=True):
@@ -196,6 +194,6 @@ class DeliveryRepository:
         return page(rows, limit, _delivery, lambda row: Position(row.created_at, row.id))
 
 
-def _delivery(row: DbRow[Any]) -> Delivery:
-    values = dict(row._mapping)
+def _delivery(row: Record) -> Delivery:
+    values = {name: getattr(row, name) for name in Delivery.__dataclass_fields__}
     return Delivery(**{**values, "status": DeliveryStatus(values["status"])})

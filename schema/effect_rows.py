@@ -10,17 +10,16 @@ An effect is an immutable reservation. What became of it is a list of events:
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.interaction import EffectState
 from domain.tools.tool import EffectClass
 from domain.values import CustomerId, DecisionId, EffectId, HandoffId, InteractionId, Json, Money
 from schema.base import OrganisationRow, UtcTime
+from schema.session import Record
 
 
 class EffectRow(OrganisationRow, table=True):
@@ -148,7 +147,7 @@ STANDING = f"""
 """Selects effects with where they stand; the rest of the condition follows."""
 
 
-def read_effect(row: DbRow[Any]) -> Effect:
+def read_effect(row: Record) -> Effect:
     return Effect(
         id=row.id,
         key=row.key,
@@ -168,7 +167,7 @@ def read_effect(row: DbRow[Any]) -> Effect:
     )
 
 
-def read_standing(row: DbRow[Any]) -> EffectStanding:
+def read_standing(row: Record) -> EffectStanding:
     resting = row.state is None or row.state == EffectEvent.WITHDRAWN
     return EffectStanding(
         effect=read_effect(row),

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Row as DbRow
 
 from domain.errors import Conflict, HoldfastError
 from domain.interaction import EffectState
@@ -24,7 +22,7 @@ from schema.effect_rows import (
 )
 from schema.money import ReservationLimits
 from schema.reservations import Approval, Reservation, consume_approval, reserve
-from schema.session import Session
+from schema.session import Record, Session
 
 __all__ = [
     "Approval",
@@ -241,5 +239,5 @@ def _no_such_effect() -> HoldfastError:
     return HoldfastError("no such effect", reason="effect_not_found")
 
 
-def _settled(row: DbRow[Any]) -> Settled:
+def _settled(row: Record) -> Settled:
     return Settled(EffectState(row.state), row.result, row.error_code)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from domain.errors import DependencyDown, HoldfastError, RequestInvalid
@@ -33,12 +33,12 @@ def sqlstate(error: BaseException | None) -> str:
     return (error.sqlstate if isinstance(error, psycopg.Error) else None) or "no_answer"
 
 
-def translate(error: DBAPIError) -> HoldfastError:
+def translate(error: BaseException | None) -> HoldfastError:
     """Operational errors (gone, full, shutting down, deadlock) may be repeated; bad data may not; the rest is a bug."""
-    state = sqlstate(error.orig)
-    if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError) or state in DOWN:
+    state = sqlstate(error)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or state in DOWN:
         return down(state)
-    if isinstance(error, DataError):
+    if isinstance(error, psycopg.DataError):
         return RequestInvalid("a value cannot be stored", sqlstate=state)
     return HoldfastError("the database refused a statement", sqlstate=state)
 
@@ -51,6 +51,8 @@ def translated() -> Iterator[None]:
     except PoolExhausted:
         raise down("pool_exhausted") from None
     except DBAPIError as error:
+        raise translate(error.orig) from None
+    except psycopg.Error as error:
         raise translate(error) from None
     except UnicodeEncodeError:
         raise RequestInvalid("a value cannot be stored", sqlstate="no_answer") from None

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.handoff import HandoffDecision, HandoffKind, HandoffStatus
 from domain.values import CustomerId, DecisionId, HandoffId, InteractionId, Json, Priority
 from schema.base import OrganisationRow, UtcTime
+from schema.session import Record
 
 
 class HandoffRow(OrganisationRow, table=True):
@@ -114,8 +113,8 @@ COLUMNS = (
 )
 
 
-def read_handoff(row: DbRow[Any]) -> Handoff:
-    values = {name: row._mapping[name] for name in Handoff.__dataclass_fields__}
+def read_handoff(row: Record) -> Handoff:
+    values = {name: getattr(row, name) for name in Handoff.__dataclass_fields__}
     values |= {
         "kind": HandoffKind(row.kind),
         "status": HandoffStatus(row.status),

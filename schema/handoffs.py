@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.engine import Row as DbRow
 
 from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, HandoffNotFound
 from domain.handoff import HandoffDecision, HandoffKind
@@ -15,7 +14,7 @@ from schema.base import json_values, new_id
 from schema.handoff_list import HandoffFilters, list_handoffs
 from schema.handoff_rows import COLUMNS, Handoff, HandoffEvent, read_handoff
 from schema.page import Page
-from schema.session import Session
+from schema.session import Record, Session
 
 __all__ = ["Decided", "Handoff", "HandoffEvent", "HandoffFilters", "HandoffRepository", "NewHandoff"]
 
@@ -229,7 +228,7 @@ class HandoffRepository:
         """What is due first comes first."""
         return await list_handoffs(self._session, filters or HandoffFilters(), limit, cursor)
 
-    async def _changed(self, row: DbRow[Any] | None, handoff_id: HandoffId, assignee: str | None) -> Handoff:
+    async def _changed(self, row: Record | None, handoff_id: HandoffId, assignee: str | None) -> Handoff:
         if row is not None:
             return read_handoff(row)
         record = await self.get(handoff_id)

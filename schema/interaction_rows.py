@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.decision import Outcome
@@ -24,6 +22,7 @@ from domain.values import (
     RequestId,
 )
 from schema.base import OrganisationRow, UtcTime
+from schema.session import Record
 
 
 class InteractionRow(OrganisationRow, table=True):
@@ -94,7 +93,7 @@ COLUMNS = (
 )
 
 
-def read_interaction(row: DbRow[Any]) -> Interaction:
+def read_interaction(row: Record) -> Interaction:
     return Interaction(
         organisation=row.organisation,
         id=row.id,

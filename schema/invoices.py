@@ -1,10 +1,8 @@
 """Invoices, and the built-in billing system over them."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKeyConstraint, text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.errors import CustomerNotFound
@@ -14,7 +12,7 @@ from domain.values import CustomerId, InvoiceStatus, Money
 from schema.base import OrganisationRow, UtcTime
 from schema.money import MOVEMENTS
 from schema.refunds import RefundRepository
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class InvoiceRow(OrganisationRow, table=True):
@@ -99,7 +97,7 @@ class InvoiceRepository:
         return await RefundRepository(self._session).refund(key, customer_id, invoice_id, amount)
 
 
-def _invoice(row: DbRow[Any]) -> Invoice:
+def _invoice(row: Record) -> Invoice:
     return Invoice(
         id=row.id,
         total=Money(amount=row.total_amount, currency=row.currency),

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.values import OrganisationId
 from schema.base import Row, UtcTime
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class OrganisationTableRow(Row, table=True):
@@ -55,5 +53,5 @@ class OrganisationRepository:
         return None if row is None else _organisation(row)
 
 
-def _organisation(row: DbRow[Any]) -> Organisation:
+def _organisation(row: Record) -> Organisation:
     return Organisation(row.id, row.name, row.created_at)

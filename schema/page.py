@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, TypeVar
-
-from sqlalchemy.engine import Row
+from typing import Generic, NamedTuple, TypeVar
 
 from domain.errors import RequestInvalid
+from schema.session import Record
 
 T = TypeVar("T")
 MAX_PAGE = 200
@@ -58,7 +57,7 @@ def checked_limit(limit: int) -> int:
 
 
 def page(
-    rows: Sequence[Row[Any]], limit: int, item: Callable[[Row[Any]], T], position: Callable[[Row[Any]], Position]
+    rows: Sequence[Record], limit: int, item: Callable[[Record], T], position: Callable[[Record], Position]
 ) -> Page[T]:
     """The page in these rows, which hold one more than `limit` if there is a next page."""
     shown = rows[:limit]

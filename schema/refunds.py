@@ -1,17 +1,15 @@
 """The built-in billing system's own book: what was given back, once per key."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint, text
-from sqlalchemy.engine import Row as DbRow
 from sqlmodel import Field
 
 from domain.errors import ToolRefused
 from domain.ports import RefundReceipt
 from domain.values import CustomerId, Money
 from schema.base import OrganisationRow, UtcTime, new_id
-from schema.session import Session
+from schema.session import Record, Session
 
 
 class RefundRow(OrganisationRow, table=True):
@@ -84,7 +82,7 @@ class RefundRepository:
         return _receipt(row)
 
 
-def _receipt(row: DbRow[Any]) -> RefundReceipt:
+def _receipt(row: Record) -> RefundReceipt:
     return RefundReceipt(
         refund_id=row.id, invoice_id=row.invoice_id, amount=Money(amount=row.amount, currency=row.currency)
     )

@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Executable, event, text
-from sqlalchemy.engine import Row
-from sqlalchemy.exc import DBAPIError
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Executable, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.errors import DependencyDown, HoldfastError
 from domain.values import HandoffId, OrganisationId
 from schema.failures import NOT_MIGRATED, down, sqlstate, translated
 from schema.lookups import RESOLVE_API_KEY, UNTOLD_HANDOFFS, ResolvedKey, UntoldHandoff
+from schema.statements import driver_statement
 from schema.url import database_url
 
 APP_ROLE = "holdfast_app"
@@ -33,27 +33,38 @@ SET idle_in_transaction_session_timeout = '60s'
 """
 
 
+Record: TypeAlias = Any
+"""A row as it came: a named tuple, read by attribute. Only repositories see one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One open transaction of one organisation. Repositories are made from it and live no longer than it does."""
 
     organisation: OrganisationId
     connection: AsyncConnection
+    driver: psycopg.AsyncConnection[Any]
+    """The connection below `connection`: the hot path talks to it directly."""
 
-    async def all(self, statement: Executable, **values: Any) -> Sequence[Row[Any]]:
+    async def all(self, statement: Executable, **values: Any) -> Sequence[Record]:
         """Every row. `organisation` is given to the statement by the session, so no caller can name another."""
-        result = await self.connection.execute(statement, {"organisation": self.organisation, **values})
-        return result.all()
+        if isinstance(statement, TextClause):
+            return await (await self._execute(statement, values)).fetchall()
+        return (await self.connection.execute(statement, {"organisation": self.organisation, **values})).all()
 
-    async def first(self, statement: Executable, **values: Any) -> Row[Any] | None:
+    async def first(self, statement: TextClause, **values: Any) -> Record | None:
         """The first row, or nothing."""
-        result = await self.connection.execute(statement, {"organisation": self.organisation, **values})
-        return result.first()
+        return await (await self._execute(statement, values)).fetchone()
 
-    async def run(self, statement: Executable, **values: Any) -> int:
+    async def run(self, statement: TextClause, **values: Any) -> int:
         """Runs a statement for its consequence; the number of rows it touched."""
-        result = await self.connection.execute(statement, {"organisation": self.organisation, **values})
-        return int(getattr(result, "rowcount", 0))
+        return (await self._execute(statement, values)).rowcount
+
+    async def _execute(self, statement: TextClause, values: dict[str, Any]) -> psycopg.AsyncCursor[Any]:
+        known = driver_statement(statement)
+        cursor = self.driver.cursor(row_factory=namedtuple_row)
+        # Of the caller's words only names and values reach the driver; the text is a constant of this package.
+        return await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))  # type: ignore[arg-type]
 
 
 class Database:
@@ -61,7 +72,8 @@ class Database:
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
         # Autocommit, because BEGIN and the binding travel together in `_begin`: one round trip instead of two.
-        # No pre-ping: a broken pooled connection is noticed by `_begin`, which is repeated once.
+        # No pre-ping: it would be a round trip for every transaction; `_begin` notices a broken connection.
+        self._pool_size = pool_size
         self._engine: AsyncEngine = create_async_engine(
             database_url(url),
             isolation_level="AUTOCOMMIT",
@@ -123,45 +135,45 @@ class Database:
     @asynccontextmanager
     async def _bound(self, organisation: OrganisationId) -> AsyncIterator[Session]:
         with translated():
-            connection = await self._begin(organisation)
+            session = await self._begin(organisation)
             try:
-                yield Session(organisation, connection)
-                _check_alive(connection)
-                await connection.commit()
+                yield session
+                # A body that swallowed a database error must not look committed: Postgres would just roll back.
+                if session.driver.info.transaction_status is not TransactionStatus.INTRANS:
+                    raise HoldfastError("a failed transaction cannot be committed")
+                await session.driver.commit()
             finally:
                 # Shielded: a cancelled request must still give its connection back, rolled back.
-                await asyncio.shield(connection.close())
+                await asyncio.shield(session.connection.close())
 
-    async def _begin(self, organisation: OrganisationId) -> AsyncConnection:
-        begin = f"BEGIN; SELECT set_config('holdfast.organisation', {sql.quote(organisation)}, true)"
-        try:
-            return await self._open(begin)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
+    async def _begin(self, organisation: OrganisationId) -> Session:
+        """Begins on a connection that answers. Broken pooled ones (a restart, a cut) are dropped on the way."""
+        begin = f"BEGIN; SELECT set_config('holdfast.organisation', {sql.quote(organisation)}, true)".encode()
+        for left in range(self._pool_size, -1, -1):
+            session = await self._open(organisation)
+            try:
+                await session.driver.execute(begin, prepare=False)
+            except psycopg.OperationalError:
+                await session.connection.invalidate()
+                await session.connection.close()
+                if not left:
+                    raise
+            except BaseException:
+                await asyncio.shield(session.connection.close())
                 raise
-        # The pooled connection was dead (a restart, a cut): the pool has dropped its generation, so this one is new.
-        return await self._open(begin)
+            else:
+                return session
+        raise AssertionError("the last attempt returns or raises")
 
-    async def _open(self, begin: str) -> AsyncConnection:
+    async def _open(self, organisation: OrganisationId) -> Session:
         connection = self._engine.connect()
         try:
             await connection.start()
         except (psycopg.Error, OSError) as error:
             raise down(sqlstate(error)) from None
-        try:
-            await connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
-
-
-def _check_alive(connection: AsyncConnection) -> None:
-    """A body that swallowed a database error must not look committed: Postgres would answer COMMIT by rolling back."""
-    assert connection.sync_connection is not None
-    driver: Any = connection.sync_connection.connection.driver_connection
-    if driver.info.transaction_status is not TransactionStatus.INTRANS:
-        raise HoldfastError("a failed transaction cannot be committed")
+        assert connection.sync_connection is not None
+        driver: Any = connection.sync_connection.connection.driver_connection
+        return Session(organisation, connection, driver)
 
 
 def _become_app_role(connection: Any, _record: Mapping[str, Any]) -> None:

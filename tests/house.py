@@ -140,7 +140,7 @@ async def open_house(
         }
     )
     db = Database(database_url)
-    client = await _own_namespace(temporal_address)
+    client = await own_namespace(temporal_address)
     app = create_app(loaded, client)
     async with (
         mail_sink(data_dir / "mail", smtp_port),
@@ -156,7 +156,7 @@ async def open_house(
             await db.close()
 
 
-async def _own_namespace(address: str) -> Client:
+async def own_namespace(address: str) -> Client:
     """A client on a namespace nobody else uses: workflow ids of another test's fresh database do not meet ours."""
     name = f"t-{secrets.token_hex(6)}"
     anybody = await connect({"target_host": address})

@@ -41,6 +41,10 @@ class PostgresServer:
         head, _, query = self._uri.partition("?")
         return f"{head.rsplit('/', 1)[0]}/{name}?{query}"
 
+    def name(self, url: str) -> str:
+        """The database's own name."""
+        return url.partition("?")[0].rsplit("/", 1)[1]
+
     def owner(self, url: str) -> psycopg.Connection:
         """A superuser's connection: to look behind the application's back."""
         return psycopg.connect(url, autocommit=True)
@@ -54,9 +58,8 @@ class PostgresServer:
         return self.url(name)
 
     def drop(self, url: str) -> None:
-        name = url.partition("?")[0].rsplit("/", 1)[1]
         with self.owner(self.url("postgres")) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name(url))))
 
 
 @contextmanager

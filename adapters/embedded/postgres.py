@@ -5,10 +5,13 @@ launcher owns the folder (`processes.exclusive`), so both are done more simply.
 """
 
 import contextlib
+import shlex
 import signal
 import subprocess
+import time
 import warnings
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
@@ -41,9 +44,7 @@ class Postgres:
             server.ensure_pgdata_inited()
             self._keep_private()
             self._start(server)
-        info = PostmasterInfo.read_from_pgdata(self._folder)
-        assert info is not None
-        return str(info.get_uri())
+        return f"postgresql://postgres@/postgres?host={quote(str(self._socket_folder()), safe='/')}"
 
     def stop(self) -> None:
         """Ends it, whoever started it; without waiting for its clients. It recovers from harder ends, too."""
@@ -64,12 +65,24 @@ class Postgres:
         try:
             pgexec(
                 "pg_ctl",
-                (*command, "-o", f"-h '' -k '{sockets}'", "start"),
+                (*command, "-o", f"-h '' -k {shlex.quote(str(sockets))}", "start"),
                 bin_path=server.bin_path,
                 user=server.system_user,
             )
         except subprocess.SubprocessError:
             raise CannotStart(f"Postgres did not start; its log: {self._folder / 'log'}") from None
+
+    def _socket_folder(self) -> Path:
+        """Where the ready server listens. One that was taken over may still be recovering what a crash left."""
+        deadline = time.monotonic() + START_WITHIN_S
+        while time.monotonic() < deadline:
+            # An AssertionError is a file that is not written to its end yet.
+            with contextlib.suppress(AssertionError, ValueError):
+                info = PostmasterInfo.read_from_pgdata(self._folder)
+                if info is not None and info.status == "ready" and info.socket_dir is not None:
+                    return info.socket_dir
+            time.sleep(0.02)
+        raise CannotStart(f"Postgres is not ready; its log: {self._folder / 'log'}")
 
     def _keep_private(self) -> None:
         configuration = self._folder / "postgresql.conf"

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from api.answers import ChatAnswer, Links, PendingAnswer, links
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
+from api.errors import problem
 from api.fields import Body, Key, Message, ObjectId
 from api.idempotency import new_interaction, request_key
 from api.intake import take
@@ -56,6 +57,8 @@ async def post_chat(
 ) -> Any:
     """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link."""
     caller.need(Scope.INGEST)
+    if request.agent_id is not None:
+        raise problem(404, "agent_not_found", "no such agent")  # one agent is shipped, and it has no id yet
     key = request_key(request.request_id, idempotency_key or [])
     new = new_interaction(services, caller, request, key)
     taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))

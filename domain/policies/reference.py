@@ -15,10 +15,10 @@ Written from the packs in `domain/policies/packs` by `python -m domain.policies.
 `first`: the first rule whose condition is true decides. `all`: every rule whose condition is true counts, and the
 strictest wins. A rule without an answer for the facts at hand asks a human with the code `policy_error`.
 
-Conditions are CEL, checked when the pack is loaded: at most {MAX_LENGTH} characters ({MAX_LENGTH_WITH_LOOP} with a loop),
-{MAX_NESTING} levels of brackets, {MAX_ADDITIONS} additions, no loop inside a loop, no `matches`, no `map`, no joining of
-text. For facts with text over {MAX_TEXT} characters, lists over {MAX_ITEMS} items or integers beyond 64 bits a rule has
-no answer. `facts.get_billing` shows the latest {MAX_INVOICES} invoices.
+Conditions are CEL, checked when the pack is loaded: at most {MAX_LENGTH} characters,
+{MAX_LENGTH_WITH_LOOP} with a loop, {MAX_NESTING} levels of brackets, {MAX_ADDITIONS} additions, no loop inside a loop,
+no `matches`, no `map`, no joining of text. For facts with text over {MAX_TEXT} characters, lists over {MAX_ITEMS} items
+or integers beyond 64 bits a rule has no answer. `facts.get_billing` shows the latest {MAX_INVOICES} invoices.
 
 Variables: {", ".join(f"`{name}`" for name in sorted(VARIABLES))}, and `limits.<parameter>` of the rule's own pack.
 """

@@ -91,8 +91,11 @@ _OPTS_OUT = tuple(
     )
 )
 
+_EDGE = r"(?:\b|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
+"""Where a word begins: also where it was glued to the one before, as in `thanksIgnore`."""
+
 _MARKERS = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    re.compile(_EDGE + pattern[2:] if pattern.startswith(r"\b") else pattern, re.IGNORECASE)
     for pattern in (
         r"\b(?:ignore|disregard|forget|override|bypass|skip|neglect|discard|drop|overrule"
         r"|circumvent)(?:ing)?\b[^.!?]{0,30}?\b(?:instructions?|prompts?|guidelines?|directives?|guardrails?"
@@ -123,12 +126,13 @@ _MARKERS = tuple(
         r"<\s?/?\s?(?:system|assistant|user|developer|human|instructions?|prompt|tool|tool_call|function_call"
         r"|admin|im_start|im_end)\b[^<>]{0,60}>",
         r"<\|[a-z_]{1,30}\|>|\[/?(?:INST|SYS|SYSTEM|ASSISTANT|ADMIN)\]|<</?SYS>>",
-        r"(?:\A|\n)\s?(?:#{1,6}\s?)?[*_\[(]{0,2}(?:system|assistant|developer|ai|administrator)(?:\s(?:message"
-        r"|note|override|instructions?|notice|alert))?[*_\])]{0,2}\s?:",
-        r"(?:\A|\n)#{1,6}\s?(?:system|assistant|instructions?|new\stask|developer)\b",
+        r"(?-i:(?<![A-Z])(?:SYSTEM|ASSISTANT|DEVELOPER|ADMIN|OVERRIDE)\s?:)",
+        r"(?:\A|(?<=\n)|(?<=[.!?])|(?<=[.!?] ))(?:#{1,6}\s?)?[*_\[(]{0,2}"
+        r"(?:system|assistant|developer|ai|administrator)(?:\s(?:message|note|override|instructions?|notice|alert))?[*_\])]{0,2}\s?:",
+        r"(?:\A|(?<=\n)|(?<=[.!?])|(?<=[.!?] ))#{1,6}\s?(?:system|assistant|instructions?|new\stask|developer)\b",
         r"[\"'](?:tool|tool_?calls?|tool_?name|function_?call|actions|confidence|confirmed|wants_?human"
         r"|outcome)[\"']\s?:",
-        r"\b(?:system|admin|manager|policy|supervisor)\soverride\b|\boverride\s(?:code|mode|token)\b",
+        r"\b(?:system|admin|manager|policy|supervisor) override\b|\boverride\s(?:code|mode|token)\b",
         r"\b(?:note|message|instructions?|attention|memo)\s(?:to|for)\s(?:the\s|any\s)?(?:ai|llm|language\smodel"
         r"|chatbot|bot|assistant|automated\s(?:agent|system))\b",
         r"\b(?:without|skip(?:ping)?|no\sneed\sfor)\s(?:any\s|the\s|human\s|manager\s){0,2}(?:approval"
@@ -159,9 +163,10 @@ class Screened(Value):
 def screen(text: str) -> Screened:
     """What must be honoured whatever a model says. Reads all of the text, needs nothing but the text."""
     plain = normal(text)
+    line = plain.replace("\n", " ")
     return Screened(
-        wants_human=any(_is_meant(match, plain) for wish in _WANTS_HUMAN for match in wish.finditer(plain)),
-        opts_out=any(wish.search(plain) for wish in _OPTS_OUT),
+        wants_human=any(_is_meant(match, line) for wish in _WANTS_HUMAN for match in wish.finditer(line)),
+        opts_out=any(wish.search(line) for wish in _OPTS_OUT),
         suspicious=_first_marker(plain) is not None or _HIDING.search(text) is not None,
     )
 

@@ -12,7 +12,7 @@ _INVISIBLE_LETTERS = frozenset(
 _PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "‛": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 _SPACES = re.compile(r"[^\S\n]+")
 _LINE_BREAKS = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-_SENTENCE_END = re.compile(r"\n|[.!?]{1,9}(?![0-9.!?])")
+_SENTENCE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|[.!?]{1,9}(?![0-9.!?])")
 
 
 def normal(text: str) -> str:

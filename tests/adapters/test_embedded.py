@@ -202,7 +202,7 @@ def test_a_damaged_or_foreign_file_is_ignored_and_written_anew(tmp_path: Path, d
     bad = {"empty": b"", "cut": content[: len(content) // 2], "one bit": bytes(flipped), **WELL_SIGNED}[damage]
     path.write_bytes(bad)
     assert answers(EmbeddedIntentModel(FEW, tmp_path)) == sound
-    assert only_file(tmp_path).read_bytes()[:32] != bad[:32]
+    assert only_file(tmp_path).read_bytes() != bad
     assert answers(EmbeddedIntentModel(FEW, tmp_path)) == sound
 
 

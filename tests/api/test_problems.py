@@ -77,7 +77,7 @@ def subclasses(kind: type[HoldfastError]) -> set[type[HoldfastError]]:
 
 
 INSIDE_ONLY = {"tool_failure", "tool_refused", "tool_unavailable", "tool_outcome_unknown", "model_unavailable",
-               "reservation_refused", "settings_invalid", "cannot_start"}  # fmt: skip
+               "reservation_refused", "policy_invalid", "condition_failed"}  # fmt: skip
 
 
 def test_every_error_that_can_reach_a_caller_has_a_status_and_a_meaning() -> None:

@@ -176,23 +176,25 @@ INJECTIONS = [
 
 
 @pytest.mark.parametrize("injection", INJECTIONS)
-@pytest.mark.parametrize("joint", ["\n", ". ", "! ", "\r\n\r\n", "\u2028"])
+@pytest.mark.parametrize("joint", ["\n", ". ", "! ", ".", "\r\n\r\n", "\u2028"])
 def test_injected_text_changes_nothing_but_the_flag(injection: str, joint: str) -> None:
     for _, text in CASES:
-        ended = text.rstrip(".!?") + joint.strip(" ") if joint.strip() else text
-        alone, joined = (
-            understand(ended, EMBEDDED),
-            understand(f"{text.rstrip('.!?') if joint.strip() else text}{joint}{injection}", EMBEDDED),
-        )
-        assert joined.suspicious
-        assert joined == alone.model_copy(update={"suspicious": True})
+        sentence = text.rstrip(".!?")
+        alone = understand(sentence + joint, EMBEDDED)
+        assert understand(sentence + joint + injection, EMBEDDED) == alone.model_copy(update={"suspicious": True})
 
 
 @pytest.mark.parametrize("injection", INJECTIONS)
 def test_injected_text_never_raises_confidence_however_it_is_joined(injection: str) -> None:
     for _, text in CASES:
         alone = understand(text, EMBEDDED)
-        for joined in (f"{text} {injection}", f"{text}{injection}", f"{injection} {text}", f"{injection}\n{text}"):
+        glue = "" if injection[0].isupper() else " "
+        for joined in (
+            f"{text} {injection}",
+            f"{text}{glue}{injection}",
+            f"{injection} {text}",
+            f"{injection}\n{text}",
+        ):
             understood = understand(joined, EMBEDDED)
             same = understood.intent is alone.intent
             assert understood.suspicious

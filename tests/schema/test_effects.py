@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, Row, TextClause, text
+from sqlalchemy import Executable, TextClause, text
 
 from domain.errors import ApprovalStale, Conflict, HoldfastError, ReservationRefused
 from domain.handoff import HandoffDecision
@@ -17,7 +17,7 @@ from domain.values import EffectId, InvoiceStatus
 from schema.effects import Approval, Dispatched, EffectRepository, Reservation, ReservationLimits, Settled
 from schema.handoffs import HandoffRepository
 from schema.invoices import InvoiceRepository
-from schema.session import Database, Session
+from schema.session import Database, Record, Session
 from tests.postgres import PostgresServer
 from tests.schema.given import (
     ACME,
@@ -166,7 +166,7 @@ class TestReserving:
         async def unlocked() -> None:
             async with database.transaction(ACME) as session:
                 ids = await decided(session)
-                stripped = Unlocked(session.organisation, session.connection, both_counted)
+                stripped = Unlocked(session.organisation, session.connection, session.driver, both_counted)
                 await EffectRepository(stripped).reserve([refund(ids, 10_000)])
 
         await asyncio.gather(unlocked(), unlocked())
@@ -181,19 +181,20 @@ class Unlocked(Session):
 
     counted: asyncio.Barrier
 
-    async def all(self, statement: Executable, **values: Any) -> Sequence[Row[Any]]:
-        return await super().all(self._stripped(statement), **values)
+    async def all(self, statement: Executable, **values: Any) -> Sequence[Record]:
+        assert isinstance(statement, TextClause)
+        return await super().all(_stripped(statement), **values)
 
-    async def first(self, statement: Executable, **values: Any) -> Row[Any] | None:
-        return await super().first(self._stripped(statement), **values)
+    async def first(self, statement: TextClause, **values: Any) -> Record | None:
+        return await super().first(_stripped(statement), **values)
 
-    async def run(self, statement: Executable, **values: Any) -> int:
+    async def run(self, statement: TextClause, **values: Any) -> int:
         await self.counted.wait()
         return await super().run(statement, **values)
 
-    def _stripped(self, statement: Executable) -> Executable:
-        assert isinstance(statement, TextClause)
-        return text(statement.text.replace("FOR NO KEY UPDATE OF i", "").replace("FOR NO KEY UPDATE", ""))
+
+def _stripped(statement: TextClause) -> TextClause:
+    return text(statement.text.replace("FOR NO KEY UPDATE OF i", "").replace("FOR NO KEY UPDATE", ""))
 
 
 class TestApproval:

@@ -1,6 +1,6 @@
 """The database itself keeps organisations apart, and the ledger as it was written; with negative controls."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -86,10 +86,23 @@ def visible(connection: psycopg.Connection) -> dict[str, int]:
     return counts
 
 
+@pytest.fixture(scope="module")
+async def filled(postgres: PostgresServer) -> AsyncIterator[str]:
+    """Something of Acme's in every table. For tests that change nothing, not even a right."""
+    url = postgres.create()
+    db = Database(url)
+    await something_in_every_table(db, ACME)
+    await db.close()
+    yield url
+    postgres.drop(url)
+
+
 @pytest.fixture
-async def filled(database: Database, database_url_of_test: str) -> str:
-    await something_in_every_table(database, ACME)
-    return database_url_of_test
+def own_copy(postgres: PostgresServer, filled: str) -> Iterator[str]:
+    """The same, for one test to spoil."""
+    url = postgres.create(template=postgres.name(filled))
+    yield url
+    postgres.drop(url)
 
 
 async def test_the_organisation_itself_sees_its_rows_in_every_table(postgres: PostgresServer, filled: str) -> None:
@@ -108,12 +121,12 @@ async def test_nobody_else_sees_a_row_in_any_table(
         assert [name for name, rows in visible(connection).items() if rows] == []
 
 
-async def test_without_its_policy_a_table_would_be_seen(postgres: PostgresServer, filled: str) -> None:
+async def test_without_its_policy_a_table_would_be_seen(postgres: PostgresServer, own_copy: str) -> None:
     """Negative control: the check above notices each table whose protection is taken away."""
-    with postgres.owner(filled) as owner:
+    with postgres.owner(own_copy) as owner:
         for name in tables(owner):
             owner.execute(sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(sql.Identifier(name)))
-            with as_app(postgres, filled, GLOBEX) as connection:
+            with as_app(postgres, own_copy, GLOBEX) as connection:
                 assert [table for table, rows in visible(connection).items() if rows] == [name]
             owner.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(sql.Identifier(name)))
 
@@ -188,9 +201,9 @@ async def test_what_was_said_asked_or_shown_cannot_be_changed_afterwards(
         connection.execute(statement)
 
 
-async def test_a_granted_right_would_be_noticed(postgres: PostgresServer, filled: str) -> None:
+async def test_a_granted_right_would_be_noticed(postgres: PostgresServer, own_copy: str) -> None:
     """Negative control of the rewriting checks."""
-    with postgres.owner(filled) as owner, as_app(postgres, filled, ACME) as connection:
+    with postgres.owner(own_copy) as owner, as_app(postgres, own_copy, ACME) as connection:
         owner.execute(f"GRANT UPDATE ON audit_events TO {APP_ROLE}".encode())
         assert connection.execute("UPDATE audit_events SET actor = 'eve'").rowcount == 1
 
