@@ -178,8 +178,10 @@ async def temporal_ready(stack: Stack) -> None:
             return
         deadline = time.monotonic() + READY_WITHIN_S
         while stack.children.alive("temporal") and time.monotonic() < deadline and not stack.stop.is_set():
-            with contextlib.suppress(RuntimeError):
-                await Client.connect(target)
+            # A stranger on the port may accept and then say nothing: look again whether our server still lives.
+            with contextlib.suppress(RuntimeError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await Client.connect(target)
                 note.append(f"embedded, {target}")
                 return
             await asyncio.sleep(0.02)

@@ -124,7 +124,10 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         if client is None:
             return
         await ensure_search_attributes(client)
-        async with build_worker(settings, client, db, Parts.of(settings)):
+        parts = Parts.of(settings)
+        # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.
+        await asyncio.to_thread(parts.intents.warm)
+        async with build_worker(settings, client, db, parts):
             await stop.wait()
     finally:
         await db.close()

@@ -9,7 +9,7 @@ from activities.failures import durable
 from activities.record import FIRST, planned
 from domain.agents.agent import AgentSpec
 from domain.agents.support import propose
-from domain.decision import Decision, Issue, JudgedAction, Outcome, Reason
+from domain.decision import Decision, Issue, JudgedAction, Outcome, Reason, asking
 from domain.errors import ReservationRefused
 from domain.facts import Facts
 from domain.handoff import HandoffKind
@@ -113,7 +113,7 @@ class DecisionActivities:
             await check_money(session, interaction.customer_id, amounts, self._limits, at)
         except ReservationRefused as refused:
             reason = Reason(code=str(refused.details["reason"]), rule="ledger", message=refused.message)
-            return asked_because(decision, reason)
+            return asking(decision, reason)
         return decision
 
     async def _admit(
@@ -170,11 +170,6 @@ class DecisionActivities:
             effects=effects,
             handoff_kind=HandoffKind.APPROVAL if approvable else HandoffKind.TAKEOVER,
         )
-
-
-def asked_because(decision: Decision, reason: Reason) -> Decision:
-    """The same decision, but a person must say yes first."""
-    return decision.model_copy(update={"outcome": Outcome.ASK_HUMAN, "reasons": (reason, *decision.reasons)})
 
 
 def reservation(

@@ -24,8 +24,8 @@ from rich.markdown import Markdown
 
 from adapters.embedded.postgres import Postgres
 from bench.contestant import LOOPBACK, ROOT, BenchFailed, Contestant, Place
-from bench.cpu import cpu_seconds, resident_bytes
-from bench.holdfast import Holdfast
+from bench.cpu import cpu_ms, resident_bytes
+from bench.holdfast import Holdfast, HoldfastTogether
 from bench.load import Caller, WrongAnswer
 from bench.postgres_floor import PostgresFloor
 from bench.report import CONCURRENCIES, Measured, Report, Round, targets
@@ -33,9 +33,12 @@ from bench.stock_temporal import StockTemporal
 from bench.temporal_floor import TemporalFloor
 
 ALL: dict[str, type[Contestant]] = {
-    contestant.name: contestant for contestant in (PostgresFloor, TemporalFloor, StockTemporal, Holdfast)
+    contestant.name: contestant
+    for contestant in (PostgresFloor, TemporalFloor, StockTemporal, Holdfast, HoldfastTogether)
 }
+DEFAULT = (PostgresFloor.name, TemporalFloor.name, StockTemporal.name, Holdfast.name)
 WARM_UP = (1, 16, 64)
+LEAD_IN_S = 0.4
 IDLE_FOR_S = 10.0
 
 
@@ -81,22 +84,21 @@ class Runner:
         for concurrency in WARM_UP:
             self.answered += (await self._caller.load(concurrency, seconds)).answered
 
-    async def round(self, seconds: float) -> None:
-        """Each concurrency for a while; then every row is counted."""
-        measured: Round = {}
-        for concurrency in CONCURRENCIES:
-            served, own = cpu_seconds(self.pids), time.process_time()
-            phase = await self._caller.load(concurrency, seconds)
-            measured[concurrency] = Measured.of(phase, cpu_seconds(self.pids) - served, time.process_time() - own)
-            self.answered += phase.answered
-        self.rounds.append(measured)
+    async def measure(self, concurrency: int, seconds: float) -> Measured:
+        """One stretch of load after a short lead-in; then every row is counted."""
+        self.answered += (await self._caller.load(concurrency, LEAD_IN_S)).answered
+        served, own = cpu_ms(self.pids), time.process_time()
+        phase = await self._caller.load(concurrency, seconds)
+        served, own = cpu_ms(self.pids) - served, 1000 * (time.process_time() - own)
+        self.answered += phase.answered
         await self.contestant.prove(self.answered)
+        return Measured.of(phase, served, own)
 
     async def idle(self) -> dict[str, float]:
         """What it costs to wait. Postgres waits for all contestants at once, which is not to their favour."""
-        begun, served = time.monotonic(), cpu_seconds(self.pids)
+        begun, served = time.monotonic(), cpu_ms(self.pids)
         await asyncio.sleep(IDLE_FOR_S)
-        share = (cpu_seconds(self.pids) - served) / (time.monotonic() - begun)
+        share = (cpu_ms(self.pids) - served).total() / 1000 / (time.monotonic() - begun)
         return {"cpu_percent": 100 * share, "resident_mb": resident_bytes(self.pids) / 1e6}
 
 
@@ -140,10 +142,13 @@ async def measure(plan: Plan, folder: Path, console: Console) -> Report:
     async with started(plan, folder, console) as runners:
         for index in range(plan.rounds):
             turn = index % len(runners)
-            for runner in runners[turn:] + runners[:turn]:
-                await runner.warm_up(plan.warm_up_seconds / 4)
-                await runner.round(plan.seconds)
-                console.print(_progress(index, runner), highlight=False)
+            for runner in runners:
+                runner.rounds.append({})
+            # The contestants stand side by side at each concurrency, so that what else the machine does hits all alike.
+            for concurrency, runner in itertools.product(CONCURRENCIES, runners[turn:] + runners[:turn]):
+                runner.rounds[-1][concurrency] = await runner.measure(concurrency, plan.seconds)
+            for runner in runners:
+                console.print(_progress(index, runner), highlight=False, soft_wrap=True)
         idle = {}
         for runner in runners:
             if isinstance(runner.contestant, Holdfast):
@@ -169,16 +174,16 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="One short round: does it run, roughly where are we.")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.5, help="Length of each stretch of load.")] = 4.0,
-    only: Annotated[list[str] | None, typer.Option(help=f"Take part: {', '.join(ALL)}. Default: all.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(ALL)}; may be repeated.")] = None,
     out: Annotated[Path, typer.Option(help="Where the report goes; a .json stands beside it.")] = Path(
         "build/bench.md"
     ),
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 if a target is missed.")] = False,
 ) -> None:
     """Exits 1 if something could not be run or answered wrongly; missed targets count only with --strict."""
-    names = tuple(only or ALL)
-    if unknown := set(names) - set(ALL):
+    if unknown := set(only or ()) - set(ALL):
         raise typer.BadParameter(f"no such contestant: {', '.join(sorted(unknown))}")
+    names = tuple(name for name in ALL if name in (only or DEFAULT))
     plan = Plan(names, 1, 1.5, 1.0) if quick else Plan(names, rounds, seconds, 2.0)
     console = Console(stderr=True)
     # On the disk of the checkout: a memory file system would make fsync free.

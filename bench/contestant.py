@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import psycopg
 
-from bench.load import Connection
+from bench.load import PATIENCE_S, Connection
 
 LOOPBACK = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,7 +81,7 @@ class Contestant(ABC):
             "requestId": f"r_{number}",
             "message": MESSAGES[number % len(MESSAGES)],
         }
-        return http("POST", "/chat", body)
+        return http("POST", "/chat", body, {"Prefer": f"wait={PATIENCE_S:.0f}"})
 
     def accepts(self, status: int, body: bytes) -> bool:
         """Whether this answers the interaction as it should be."""
@@ -150,9 +150,11 @@ class Contestant(ABC):
         return "\n".join(text.splitlines()[-15:])
 
 
-def http(method: str, path: str, body: object = None) -> bytes:
+def http(method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> bytes:
     """One HTTP/1.1 request, ready to be written."""
     content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-    kind = "" if body is None else "Content-Type: application/json\r\n"
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{kind}Content-Length: {len(content)}\r\n\r\n"
-    return head.encode() + content
+    lines = {"Host": "localhost", "Content-Length": str(len(content)), **(headers or {})}
+    if content:
+        lines["Content-Type"] = "application/json"
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content

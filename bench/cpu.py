@@ -1,11 +1,23 @@
 """What processes cost, from `/proc`."""
 
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SIGNS = (
+    (b"start-dev", "temporal"),
+    (b"postgres:", "postgres"),
+    (b"uvicorn", "api"),
+    (b"worker.py", "worker"),
+    (b"bench.", "worker"),
+    (b"bin/postgres", "postgres"),
+    (b"stack.py", "launcher"),
+)
+Parts = Counter[str]
+"""Milliseconds of processor time by part of a contestant."""
 
 
 def _stats() -> dict[int, list[bytes]]:
@@ -36,13 +48,29 @@ def _trees(roots: Iterable[int], stats: dict[int, list[bytes]]) -> set[int]:
     return found
 
 
-def cpu_seconds(roots: Iterable[int]) -> float:
-    """User and system time of the trees so far, children that ended included."""
+def cpu_ms(roots: Iterable[int]) -> Parts:
+    """User and system time of the trees so far, children that ended included, by part."""
     stats = _stats()
-    return sum(int(ticks) for pid in _trees(roots, stats) for ticks in stats[pid][11:15]) / _TICK
+    found: Parts = Counter()
+    for pid in _trees(roots, stats):
+        found[_part(pid)] += sum(int(ticks) for ticks in stats[pid][11:15]) * 1000 // _TICK
+    return found
 
 
 def resident_bytes(roots: Iterable[int]) -> int:
-    """Resident memory of the trees. Pages that processes share are counted for each of them."""
-    stats = _stats()
-    return sum(int(stats[pid][21]) for pid in _trees(roots, stats)) * _PAGE
+    """Resident memory of the trees; of pages that processes share, each counts its share."""
+    found = 0
+    for pid in _trees(roots, _stats()):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            found += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return found
+
+
+def _part(pid: int) -> str:
+    """Which part of a contestant a process is, from its command line."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return "other"
+    return next((part for sign, part in _SIGNS if sign in command), "other")

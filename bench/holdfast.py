@@ -23,11 +23,12 @@ class Holdfast(Contestant):
 
     name: ClassVar[str] = "holdfast"
     title: ClassVar[str] = "Holdfast"
+    how: ClassVar[tuple[str, ...]] = ("--separate",)
 
     async def start(self) -> None:
         ports = {"--api-port": self.port, "--temporal-port": free_port(), "--smtp-port": free_port()}
         options = [part for option, port in ports.items() for part in (option, str(port))]
-        command = (sys.executable, "stack.py", "up", "--separate", "--headless", "--quiet", *options)
+        command = (sys.executable, "stack.py", "up", *self.how, "--headless", "--quiet", *options)
         state = self.place.folder / "state"
         self.launch("stack", (*command, "--data-dir", str(state)), {"DATABASE_URL": self.place.database_url})
         await self.ready("/readyz")
@@ -49,3 +50,12 @@ class Holdfast(Contestant):
         effects = [(action["tool"], action["effect"]) for action in answer["actions"]]
         if ("create_ticket", "confirmed") not in effects or not answer["verification"]["passed"]:
             raise BenchFailed(f"holdfast: not the reference interaction: {json.dumps(answer)[:600]}")
+
+
+@dataclass
+class HoldfastTogether(Holdfast):
+    """What `make up` starts: worker and API in the launcher's process. Takes part when asked for by name."""
+
+    name: ClassVar[str] = "holdfast_together"
+    title: ClassVar[str] = "Holdfast, one process"
+    how: ClassVar[tuple[str, ...]] = ()

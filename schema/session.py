@@ -64,7 +64,7 @@ class Session:
         known = driver_statement(statement)
         cursor = self.driver.cursor(row_factory=namedtuple_row)
         # Of the caller's words only names and values reach the driver; the text is a constant of this package.
-        return await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))  # type: ignore[arg-type]
+        return await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))
 
 
 class Database:

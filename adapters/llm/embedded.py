@@ -44,6 +44,7 @@ _PARAMETERS: dict[str, Any] = {
     "head": 700,
     "tail": 300,
 }
+_FEWEST_INTENTS = 3
 _TEMPERATURES = tuple(0.30 + 0.02 * step for step in range(86))
 _TOKEN = re.compile(r"\w+")
 _DIGITS = re.compile(r"\d{1,40}")
@@ -62,6 +63,9 @@ class EmbeddedIntentModel:
     """
 
     def __init__(self, examples: Examples, directory: Path | None = None) -> None:
+        """Raises `ValueError` for fewer than three intents or an intent of fewer than five examples."""
+        if len(examples) < _FEWEST_INTENTS or any(len(texts) < _PARAMETERS["folds"] for texts in examples.values()):
+            raise ValueError("three intents of five examples each are the least that can be learnt from")
         self._examples = {intent: tuple(texts) for intent, texts in sorted(examples.items())}
         self._directory = directory
         self._lock = threading.Lock()
@@ -117,16 +121,13 @@ def prepare(text: str) -> str:
 def train(examples: Examples) -> Any:
     """A fitted scikit-learn pipeline whose `predict_proba` is calibrated. The same examples in the same process or
     another give the same numbers: seeded, single-threaded, in sorted order."""
-    import warnings  # training only, like everything below: a worker with a warm cache loads none of it
-
-    from sklearn.exceptions import ConvergenceWarning
+    # Imported for training only, here and below: a worker with a warm cache loads none of it.
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     intents = sorted(examples)
     texts = [text for intent in intents for text in examples[intent]]
     labels = np.array([index for index, intent in enumerate(intents) for _ in examples[intent]])
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
+    with threadpool_limits(limits=1):
         temperature = _temperature(texts, labels)
         pipeline = _pipeline().fit(texts, labels)
     classifier = pipeline[-1]
@@ -250,7 +251,7 @@ def _read(path: Path) -> _Weights | None:
 
 
 def _write(path: Path, learnt: _Weights) -> None:
-    """All or nothing, whoever else writes at the same time: a file of one's own, then renamed."""
+    """All or nothing, whoever else writes at the same time: a file in a folder of one's own, then renamed."""
     about = {
         "intents": [intent.value for intent in learnt.intents],
         "words": sorted(learnt.words, key=learnt.words.__getitem__),
@@ -268,8 +269,9 @@ def _write(path: Path, learnt: _Weights) -> None:
     content = stored.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(hashlib.sha256(content).digest() + content)
-        Path(file.name).replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as own:
+            whole = Path(own) / path.name
+            whole.write_bytes(hashlib.sha256(content).digest() + content)
+            whole.replace(path)
     except OSError:
         log.warning("intent_cache_not_written")

@@ -21,7 +21,7 @@ from schema.interactions import Interaction
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
 
 MAX_WAIT_S = 60
-_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])", re.ASCII)
 
 
 class ChatRequest(Body):

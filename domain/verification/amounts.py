@@ -1,6 +1,7 @@
 """Every amount of money in a reply is one that facts or a confirmed result state, for the invoice it is said of."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ _NOT_MONEY_AFTER = re.compile(
 _NOT_MONEY_BEFORE = re.compile(r"(?:invoices?|ticket|number|no|nr|case|reference|step) #?$|#$|[a-z_]-?$|\d:$")
 _LIST_NUMBER = re.compile(r"\d+[.)](?!\d)")
 _SEGMENT = re.compile(r"[,;] | and | but | while |(?<=\)) ")
+_MOST_PARTS = 40
 _LABELS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:refundable|can (?:still )?be refunded|left to refund|remaining|still available)\b"), "left"),
     (re.compile(r"\balready (?:been )?(?:refunded|given back|returned)\b|\bof it refunded\b"), "refunded"),
@@ -74,31 +76,37 @@ def _is_plain_word(word: str) -> bool:
 
 
 def _check_backed(sentence: str, amounts: tuple[Written, ...], evidence: Evidence) -> Iterator[Issue]:
+    if not amounts:
+        return
+    parts = _parts(sentence, evidence)
+    sayable = [_sayable(sentence[a:b], sentence, evidence) for a, b in parts]
+    starts = [a for a, _ in parts]
     for amount in amounts:
-        if amount.minor_units is not None and not amount.is_one_of(_sayable(sentence, amount, evidence)):
+        allowed = sayable[bisect_right(starts, amount.start) - 1]
+        if amount.minor_units is not None and not amount.is_one_of(allowed):
             yield _issue("unbacked_amount", "an amount differs from what facts and results say")
 
 
-def _sayable(sentence: str, amount: Written, evidence: Evidence) -> frozenset[Money]:
-    """What may stand at this place: amounts of the invoice it is said of, of the kind it is said to be."""
-    segment = _segment_around(sentence, amount, evidence)
-    invoices = named(segment, evidence.facts.invoices) or named(sentence, evidence.facts.invoices)
-    kind = next((kind for pattern, kind in _LABELS if pattern.search(segment)), None)
+def _parts(sentence: str, evidence: Evidence) -> list[tuple[int, int]]:
+    """The parts of a list. If some part of it names several invoices or none, the whole sentence is one part."""
+    cuts = [0, *(cut.end() for cut in _SEGMENT.finditer(sentence)), len(sentence)]
+    parts = [(a, b) for a, b in pairwise(cuts) if a < b]
+    if len(parts) > _MOST_PARTS:
+        return [(0, len(sentence))]
+    about = [named(sentence[a:b], evidence.facts.invoices) for a, b in parts]
+    several = len({invoice.id for part in about for invoice in part}) > 1
+    return [(0, len(sentence))] if several and any(len(part) != 1 for part in about) else parts
+
+
+def _sayable(part: str, sentence: str, evidence: Evidence) -> frozenset[Money]:
+    """What may stand in this part: amounts of the invoice it speaks of, of the kind it is said to be."""
+    invoices = named(part, evidence.facts.invoices) or named(sentence, evidence.facts.invoices)
+    kind = next((kind for pattern, kind in _LABELS if pattern.search(part)), None)
     if kind:
         return frozenset(_of_kind(invoice, kind, evidence) for invoice in invoices or evidence.facts.invoices)
     if not invoices:
         return evidence.amounts
     return frozenset(money for invoice in invoices for money in evidence.amounts_of(invoice))
-
-
-def _segment_around(sentence: str, amount: Written, evidence: Evidence) -> str:
-    """The part of a list the amount stands in, if every part names its own invoice; else the whole sentence."""
-    cuts = [0, *(cut.end() for cut in _SEGMENT.finditer(sentence)), len(sentence)]
-    parts = [(a, b) for a, b in pairwise(cuts) if a < b]
-    if len(named(sentence, evidence.facts.invoices)) < 2:
-        return next((sentence[a:b] for a, b in parts if a <= amount.start < b), sentence)
-    here = next((sentence[a:b] for a, b in parts if a <= amount.start < b), sentence)
-    return here if len(named(here, evidence.facts.invoices)) == 1 else sentence
 
 
 def _of_kind(invoice: Invoice, kind: str, evidence: Evidence) -> Money:

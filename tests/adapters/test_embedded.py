@@ -94,6 +94,14 @@ def test_shuffled_labels_are_not_learnt() -> None:
     assert sum(right) / len(right) < 0.5
 
 
+@pytest.mark.parametrize(
+    "examples", [{}, dict(list(FEW.items())[:2]), {**FEW, Intent.GREETING: ("hi", "hello", "hey", "yo")}]
+)
+def test_too_little_to_learn_from_is_refused_at_once(examples: Mapping[Intent, tuple[str, ...]]) -> None:
+    with pytest.raises(ValueError, match="least"):
+        EmbeddedIntentModel(examples)
+
+
 def only_file(directory: Path) -> Path:
     (path,) = directory.iterdir()
     return path

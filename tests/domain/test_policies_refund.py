@@ -54,7 +54,7 @@ REFUNDS: list[tuple[str, dict[str, Any], Outcome, str]] = [
     ("a cent over the limit", {"arguments": {"amount": 10_001}}, ASK, "over_auto_limit"),
     ("exactly the sum of refunds", {"refunded": 15_100}, PROCEED, "within_limit"),
     ("a cent over the sum of refunds", {"refunded": 15_101}, ASK, "over_cumulative_limit"),
-    ("over both", {"arguments": {"amount": 20_001}}, ASK, "over_cumulative_limit"),
+    ("over both", {"arguments": {"amount": 20_001}}, ASK, "over_auto_limit"),
     ("exactly thirty days", {"invoice": {"age": timedelta(days=30)}}, PROCEED, "within_limit"),
     ("a second more", {"invoice": {"age": timedelta(days=30, seconds=1)}}, REFUSE, "outside_window"),
     ("just paid", {"invoice": {"age": timedelta()}}, PROCEED, "within_limit"),

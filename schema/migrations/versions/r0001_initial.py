@@ -316,8 +316,8 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION resolve_api_key(bytea), untold_handoffs(integer)")
     op.execute(f"DROP TABLE {', '.join(MAY_CHANGE)}")
     op.execute("DROP OWNED BY holdfast_app, holdfast_lookup")
-    # Another database of this server may still use the roles.
+    # Another database of this server may still use the roles, or they may be somebody else's.
     op.execute(
         "DO $$ BEGIN DROP ROLE holdfast_app; DROP ROLE holdfast_lookup; "
-        "EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $$"
+        "EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL; END $$"
     )

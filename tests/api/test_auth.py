@@ -1,0 +1,223 @@
+"""Who is calling: the key says it, and nothing else does."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.auth import key_hash
+from api.main import create_app
+from domain.values import OrganisationId
+from schema.api_keys import ApiKeyRepository
+from tests.api.conftest import Api
+from tests.api.wire import problem_of
+
+OPEN = {"/healthz", "/readyz", "/errors", "/errors/{code}"}
+"""What anybody may ask."""
+
+
+async def stranger(api: Api, path: str = "/interactions", **headers: str) -> httpx2.Response:
+    """A call from another machine."""
+    app = create_app(api.house.settings, api.house.temporal)
+    transport = httpx2.ASGITransport(app=app, client=("203.0.113.7", 4711))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http,
+    ):
+        return await http.get(path, headers=headers)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer nonsense", "Basic dXNlcjpwYXNz", "hf_live_x", "Bearer a b", "Bearer kl\u00fc", "Digest x"],
+)
+async def test_a_wrong_credential_is_401_even_on_this_machine(api: Api, header: str) -> None:
+    answer = await api.http.get("/interactions", headers={"Authorization": header.encode("latin-1")})
+    problem_of(answer, 401, "not_authenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_T4_two_credentials_are_none(api: Api) -> None:
+    key = await api.house.key("admin")
+    assert (await api.http.get("/interactions", headers=bearer(key))).status_code == 200
+    for other in (key, "nonsense"):
+        twice = [("Authorization", f"Bearer {key}"), ("Authorization", f"Bearer {other}")]
+        problem_of(await api.http.get("/interactions", headers=twice), 401, "not_authenticated")
+
+
+async def test_a_revoked_or_expired_key_is_refused_like_an_unknown_one(api: Api) -> None:
+    now = datetime.now(UTC)
+    unknown = await api.http.get("/interactions", headers=bearer("hf_test_unknown"))
+    expired, revoked = (f"hf_test_{secrets.token_urlsafe(32)}" for _ in range(2))
+    await api.house.key("admin")
+    async with api.house.db.transaction(OrganisationId("demo")) as session:
+        keys = ApiKeyRepository(session)
+        await keys.issue("expired", ["admin"], key_hash(expired), now, expires_at=now - timedelta(seconds=1))
+        issued = await keys.issue("revoked", ["admin"], key_hash(revoked), now)
+    assert (await api.http.get("/interactions", headers=bearer(revoked))).status_code == 200
+    async with api.house.db.transaction(OrganisationId("demo")) as session:
+        assert await ApiKeyRepository(session).revoke(issued.id, now)
+    for key in (expired, revoked):
+        answer = await api.http.get("/interactions", headers=bearer(key))
+        assert (answer.status_code, answer.content) == (401, unknown.content)
+
+
+CUSTOMER = {"name": "N", "plan": "pro", "status": "active"}
+INVOICE = {"total": {"amount": 1, "currency": "EUR"}, "status": "open"}
+MESSAGE = {"customerId": "cust_scopes", "message": "hello"}
+ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
+    ("post", "/chat"): ("/chat", MESSAGE, {"ingest"}),
+    ("get", "/interactions"): ("/interactions", None, {"ingest", "operator", "auditor"}),
+    ("get", "/interactions/{interactionId}"): ("/interactions/int_missing0", None, {"ingest", "operator", "auditor"}),
+    ("put", "/customers/{customerId}"): ("/customers/cust_scopes", CUSTOMER, {"ingest", "operator"}),
+    ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"ingest", "operator", "auditor"}),
+    ("get", "/customers/{customerId}/invoices"): (
+        "/customers/cust_scopes/invoices", None, {"ingest", "operator", "auditor"}),
+    ("put", "/customers/{customerId}/invoices/{invoiceId}"): (
+        "/customers/cust_scopes/invoices/inv_1", INVOICE, {"ingest", "operator"}),
+    ("get", "/handoffs"): ("/handoffs", None, {"operator", "auditor"}),
+    ("get", "/handoffs/{handoffId}"): ("/handoffs/hnd_missing0", None, {"operator", "auditor"}),
+    ("post", "/handoffs/{handoffId}/approve"): ("/handoffs/hnd_missing0/approve", {"digest": "0" * 64}, {"operator"}),
+    ("post", "/handoffs/{handoffId}/reject"): ("/handoffs/hnd_missing0/reject", {}, {"operator"}),
+    ("post", "/handoffs/{handoffId}/resolve"): ("/handoffs/hnd_missing0/resolve", {"reply": "x"}, {"operator"}),
+}  # fmt: skip
+"""Every operation: a request for it, and the scopes that may; `admin` may everything."""
+SCOPES = ("ingest", "operator", "builder", "auditor", "admin")
+
+
+async def test_T1_every_operation_of_the_contract_is_in_the_table_of_scopes(api: Api) -> None:
+    paths = (await api.http.get("/openapi.json")).json()["paths"]
+    served = {(method, path) for path, methods in paths.items() for method in methods if path not in OPEN}
+    assert served == ALLOWED.keys() | {route for route in served if route[1] == "/proposals"}
+
+
+@pytest.mark.parametrize("operation", ALLOWED, ids=lambda o: f"{o[0]} {o[1]}")
+async def test_T1_a_key_may_do_what_its_scopes_say_and_nothing_else(api: Api, operation: tuple[str, str]) -> None:
+    path, body, allowed = ALLOWED[operation]
+    await api.house.customer("cust_scopes")
+    for scope in SCOPES:
+        key = await api.house.key(scope)
+        answer = await api.http.request(operation[0], path, json=body, headers=bearer(key))
+        if scope in allowed | {"admin"}:
+            assert answer.status_code in {200, 201, 404}, (scope, answer.text)
+        else:
+            assert set(problem_of(answer, 403, "scope_missing")["needs"]) == allowed
+    problem_of(await api.http.request(operation[0], path, json=body, headers=bearer("x")), 401, "not_authenticated")
+
+
+async def test_T1_another_organisations_object_answers_as_a_missing_one_byte_for_byte(api: Api) -> None:
+    await api.house.customer("cust_ours")
+    asked = (await api.http.post("/chat", json={"customerId": "cust_ours", "message": "I want to talk to a human"})).json()
+    interaction, handoff = asked["interactionId"], asked["handoff"]["id"]
+    theirs = bearer(await api.house.key("admin", organisation="elsewhere"))
+
+    def told(answer: httpx2.Response) -> tuple[int, list[tuple[str, str]], bytes]:
+        return answer.status_code, sorted((n, v) for n, v in answer.headers.items() if n != "date"), answer.content
+
+    missing = {"cust_ours": "cust_none", interaction: "int_" + "0" * 32, handoff: "hnd_" + "0" * 32}
+    for method, path, body in (
+        ("GET", f"/interactions/{interaction}", None),
+        ("GET", f"/handoffs/{handoff}", None),
+        ("POST", f"/handoffs/{handoff}/approve", {"digest": "0" * 64}),
+        ("POST", f"/handoffs/{handoff}/reject", {}),
+        ("POST", f"/handoffs/{handoff}/resolve", {"reply": "mine"}),
+        ("GET", "/customers/cust_ours", None),
+        ("GET", "/customers/cust_ours/invoices", None),
+        ("PUT", "/customers/cust_ours/invoices/inv_1", INVOICE),
+    ):
+        absent = next(path.replace(real, none) for real, none in missing.items() if real in path)
+        foreign = await api.http.request(method, path, json=body, headers=theirs)
+        nothing = await api.http.request(method, absent, json=body, headers=theirs)
+        assert foreign.status_code == 404, (path, foreign.text)
+        assert told(foreign) == told(nothing)
+    for body in ({"customerId": "cust_ours", "message": "hello"},):
+        foreign = await api.http.post("/chat", json=body, headers=theirs)
+        nothing = await api.http.post("/chat", json={**body, "customerId": "cust_none"}, headers=theirs)
+        assert told(foreign) == told(nothing)
+        assert foreign.status_code == 404
+    assert (await api.http.get(f"/handoffs/{handoff}")).json()["status"] == "open"
+
+
+async def test_T2_a_foreign_conversation_or_customer_in_a_body_or_a_filter_shows_nothing(api: Api) -> None:
+    await api.house.customer("cust_ours2")
+    asked = (await api.http.post("/chat", json={"customerId": "cust_ours2", "message": "hello"})).json()
+    theirs = bearer(await api.house.key("admin", organisation="elsewhere"))
+    await api.http.put("/customers/cust_theirs", json=CUSTOMER, headers=theirs)
+    body = {"customerId": "cust_theirs", "message": "hello", "conversationId": asked["conversationId"]}
+    problem_of(await api.http.post("/chat", json=body, headers=theirs), 404, "conversation_not_found")
+    for filter_ in ({"customerId": "cust_ours2"}, {"conversationId": asked["conversationId"]}):
+        shown = await api.http.get("/interactions", params=filter_, headers=theirs)
+        assert shown.json() == {"items": [], "nextCursor": None}
+        assert (await api.http.get("/interactions", params=filter_)).json()["items"]
+
+
+IDENTITY = {
+    "X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1", "X-Forwarded-Host": "localhost",
+    "X-Forwarded-Proto": "https", "X-User": "admin", "X-User-Id": "admin", "X-Tenant": "demo", "X-Organisation": "demo",
+    "X-Remote-User": "admin", "Remote-User": "admin", "X-Original-URL": "/healthz", "X-HTTP-Method-Override": "GET",
+    "X-Api-Key": "admin", "Cookie": "session=admin",
+}  # fmt: skip
+
+
+async def test_T4_no_header_makes_a_stranger_somebody(api: Api) -> None:
+    problem_of(await stranger(api), 401, "not_authenticated")
+    for name, value in IDENTITY.items():
+        problem_of(await stranger(api, **{name: value}), 401, "not_authenticated")
+
+
+async def test_T4_no_header_changes_whose_key_it_is(api: Api) -> None:
+    await api.house.customer("cust_demo_only")
+    theirs = bearer(await api.house.key("auditor", organisation="elsewhere"))
+    plain = await api.http.get("/customers/cust_demo_only", headers=theirs)
+    assert plain.status_code == 404
+    for name, value in IDENTITY.items():
+        answer = await api.http.get("/customers/cust_demo_only", headers={**theirs, name: value})
+        assert (answer.status_code, answer.content) == (plain.status_code, plain.content)
+        overridden = await api.http.put("/customers/cust_x", json=CUSTOMER, headers={**theirs, name: value})
+        problem_of(overridden, 403, "scope_missing")
+
+
+async def test_without_a_key_only_this_machine_itself_is_let_in(api: Api) -> None:
+    assert (await api.http.get("/interactions")).status_code == 200
+    assert (await api.http.get("/interactions", headers={"Host": "localhost:8000"})).status_code == 200
+    assert (await api.http.get("/interactions", headers={"Host": "[::1]:8000"})).status_code == 200
+    for headers in (
+        {"X-Forwarded-For": "203.0.113.7"},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"Forwarded": "for=203.0.113.7"},
+        {"Via": "1.1 proxy"},
+        {"Host": "rebound.example.com"},
+        {"Host": "127.0.0.1.example.com"},
+        {"Host": "localhost@example.com"},
+        {"Host": ""},
+    ):
+        problem_of(await api.http.get("/interactions", headers=headers), 401, "not_authenticated")
+
+
+async def test_a_web_page_cannot_make_a_browser_write_here(api: Api) -> None:
+    """What a browser sends without asking first is no JSON; what it asks for first is not granted."""
+    page = {"Origin": "https://example.com"}
+    simple = await api.http.post("/chat", content=b"{}", headers={**page, "Content-Type": "text/plain"})
+    problem_of(simple, 415, "media_type_unsupported")
+    asked = await api.http.options(
+        "/chat", headers={**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    )
+    assert asked.status_code == 405
+    assert not [name for name in asked.headers if name.startswith("access-control")]
+
+
+async def test_T5_server_owned_fields_cannot_be_written(api: Api) -> None:
+    owned = ("organisation", "refunded", "inFlight", "refundable", "createdAt", "role", "scopes", "decidedBy", "customerId")
+    for path, body in (("/customers/cust_t5", CUSTOMER), ("/customers/cust_t5/invoices/inv_1", INVOICE)):
+        assert (await api.http.put(path, json=body)).status_code in {200, 201}
+        for name in owned:
+            answer = await api.http.put(path, json={**body, name: "x"})
+            assert problem_of(answer, 422, "validation_failed")["errors"][0]["field"] == name
+    nested = {**INVOICE, "total": {"amount": 1, "currency": "EUR", "refunded": 0}}
+    problem_of(await api.http.put("/customers/cust_t5/invoices/inv_1", json=nested), 422, "validation_failed")

@@ -1,0 +1,173 @@
+"""Records the golden histories that guard replay: `make histories`. One per workflow and outcome, from the real house.
+
+Commit what changes only when the change is meant: a history is a promise to runs that are under way.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters.llm.embedded import EmbeddedIntentModel
+from domain.errors import ToolOutcomeUnknown
+from domain.facts import Facts
+from domain.ports import Ports
+from domain.tools import TOOLS
+from domain.tools.create_ticket import create_ticket
+from domain.tools.tool import AnyTool, Tool, ToolCall
+from domain.understanding.intents import EXAMPLES
+from domain.values import Json, Value
+from tests.house import House, open_house
+from tests.postgres import embedded_postgres
+from tests.temporal import dev_server
+from workflows import ids
+
+HISTORIES = Path(__file__).parent / "histories"
+OVER_LIMIT = 48_000
+
+
+async def _unknown(arguments: Value, call: ToolCall, ports: Ports) -> Json:
+    raise ToolOutcomeUnknown("the line went dead")
+
+
+def _nothing(arguments: Value, facts: Facts) -> Json:
+    return {}
+
+
+UNCERTAIN: dict[str, AnyTool] = {
+    **TOOLS,
+    "create_ticket": Tool(
+        name="create_ticket",
+        summary="A ticket system that never says whether it heard.",
+        arguments=create_ticket.arguments,
+        run=_unknown,
+        preview=_nothing,
+    ),
+}
+"""The shipped tools, but tickets are opened in an outside system that is not idempotent."""
+
+
+@dataclass
+class Recorder:
+    house: House
+    recorded: list[str] = field(default_factory=list)
+
+    async def interaction(self, name: str, answer: Json) -> None:
+        shown = (await self.house.http.get(f"/interactions/{answer['interactionId']}")).json()
+        await self._save(f"interaction_{name}", shown["links"]["temporal"].rsplit("/", 1)[1])
+
+    async def handoff(self, name: str, answer: Json) -> None:
+        await self._save(f"handoff_{name}", ids.handoff("demo", answer["handoff"]["id"]))  # type: ignore[arg-type]
+
+    async def _save(self, name: str, workflow_id: str) -> None:
+        handle = self.house.temporal.get_workflow_handle(workflow_id)
+        history = await handle.fetch_history()
+        (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n")
+        self.recorded.append(name)
+
+    async def asked(self, **fields: Any) -> Json:
+        await self.house.customer("cust_456", plan="enterprise", email="c456@example.com")
+        await self.house.invoice("inv_2001", OVER_LIMIT, customer_id="cust_456")
+        return dict((await self.house.chat("refund please", customer_id="cust_456", **fields)).json())
+
+    async def decide(self, answer: Json, verb: str, **body: Any) -> None:
+        path = f"/handoffs/{answer['handoff']['id']}"
+        if verb == "approve":
+            body["digest"] = (await self.house.http.get(path)).json()["digest"]
+        assert (await self.house.http.post(f"{path}/{verb}", json=body)).status_code == 200
+        await self.house.until_settled(answer["interactionId"])
+
+
+async def proceeded(r: Recorder) -> None:
+    await r.house.customer(email="c123@example.com")
+    await r.house.invoice("inv_1001", 4_900)
+    answer = (await r.house.chat("refund please")).json()
+    await r.house.until_settled(answer["interactionId"])
+    await r.interaction("proceeded", answer)
+
+
+async def answered_without_action(r: Recorder) -> None:
+    await r.house.customer()
+    await r.interaction("answered_without_action", (await r.house.chat("hello")).json())
+
+
+async def refused(r: Recorder) -> None:
+    await r.house.customer()
+    await r.house.invoice("inv_1001", 4_900, paid_days_ago=60)
+    await r.interaction("refused", (await r.house.chat("refund please")).json())
+
+
+async def shadow(r: Recorder) -> None:
+    await r.house.customer()
+    await r.house.invoice("inv_1001", 4_900)
+    await r.interaction("shadow", (await r.house.chat("refund please", mode="shadow")).json())
+
+
+async def approved(r: Recorder) -> None:
+    answer = await r.asked()
+    await r.decide(answer, "approve")
+    await r.interaction("approved", answer)
+    await r.handoff("approved", answer)
+
+
+async def rejected(r: Recorder) -> None:
+    answer = await r.asked()
+    await r.decide(answer, "reject")
+    await r.interaction("rejected", answer)
+    await r.handoff("rejected", answer)
+
+
+async def resolved(r: Recorder) -> None:
+    await r.house.customer()
+    answer = (await r.house.chat("I want a human")).json()
+    await r.decide(answer, "resolve", reply="Hello, this is Ana.")
+    await r.interaction("resolved", answer)
+    await r.handoff("resolved", answer)
+
+
+async def waiting(r: Recorder) -> None:
+    answer = await r.asked()
+    await r.interaction("waiting", answer)
+    await r.handoff("waiting", answer)
+
+
+async def effect_unknown(r: Recorder) -> None:
+    await r.house.customer()
+    answer = (await r.house.chat("the app crashes whenever I log in")).json()
+    await r.decide(answer, "resolve", reply="I have opened the ticket myself.")
+    await r.interaction("effect_unknown", answer)
+
+
+STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...] = (
+    (proceeded, {}),
+    (answered_without_action, {}),
+    (refused, {}),
+    (shadow, {}),
+    (approved, {}),
+    (rejected, {}),
+    (resolved, {}),
+    (waiting, {}),
+    (effect_unknown, {"tools": UNCERTAIN}),
+)
+
+
+async def main() -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-histories-"))
+    intents = EmbeddedIntentModel(EXAMPLES, folder)
+    intents.warm()
+    with embedded_postgres() as postgres:
+        async with dev_server(folder) as temporal:
+            for story, parts in STORIES:
+                async with open_house(postgres.create(), temporal.address, folder, intents=intents, **parts) as house:
+                    recorder = Recorder(house)
+                    await story(recorder)
+                    print(f"{story.__name__}: {', '.join(recorder.recorded)}")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
