@@ -91,7 +91,6 @@ class HandoffActivities:
     async def _answer_holding(self, session: Session, record: Record, handoff: Handoff, reason: str) -> None:
         if record.interaction.answered_at is not None:
             return
-        decision, now = record.decision, self._now()
         reply = self._holding_reply(record, handoff, reason)
         shown = ShownHandoff(id=handoff.id, kind=handoff.kind, priority=handoff.priority, sla_due_at=handoff.sla_due_at)
         answer = record.answer(self._tools, status=InteractionStatus.WAITING_FOR_HUMAN, reply=reply, handoff=shown)
@@ -100,25 +99,27 @@ class HandoffActivities:
             status=InteractionStatus.WAITING_FOR_HUMAN,
             intent=answer.intent,
             confidence=answer.confidence,
-            outcome=decision.outcome if decision else Outcome.ASK_HUMAN,
+            outcome=record.decision.outcome if record.decision else Outcome.ASK_HUMAN,
             reply=reply,
             answer=answer.model_dump(mode="json"),
-            at=now,
+            at=self._now(),
             handoff_id=handoff.id,
         )
-        await DeliveryRepository(session).add(
-            NewDelivery(
-                interaction_id=record.interaction.id,
-                customer_id=record.interaction.customer_id,
-                purpose="answer",
-                channel=record.interaction.channel.value,
-                body=reply,
-                at=now,
-                status=DeliveryStatus.DELIVERED,
-            )
+        await self._put_on_record(session, record, handoff, reply)
+
+    async def _put_on_record(self, session: Session, record: Record, handoff: Handoff, reply: str) -> None:
+        message = NewDelivery(
+            interaction_id=record.interaction.id,
+            customer_id=record.interaction.customer_id,
+            purpose="answer",
+            channel=record.interaction.channel.value,
+            body=reply,
+            at=self._now(),
+            status=DeliveryStatus.DELIVERED,
         )
-        details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": reason}
-        await AuditRepository(session).append(AuditEvent(now, "agent", "handoff.opened", handoff.id, details))
+        await DeliveryRepository(session).add(message)
+        details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
+        await AuditRepository(session).append(AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details))
 
 
 def _proposed(record: Record) -> list[Json]:

@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_problem.error import Problem
 from fastapi_problem.handler import ExceptionHandler, new_exception_handler
 from pydantic.alias_generators import to_camel
-from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,9 +47,13 @@ CODES: dict[str, Code] = {
     "approval_stale": Code(409, "The digest is not the one on the table now, or the time is over. Read it again."),
     "body_too_large": Code(413, "The body is larger than this server takes."),
     "media_type_unsupported": Code(415, "Send `Content-Type: application/json`."),
-    "validation_failed": Code(422, "Some fields cannot be accepted; `errors` names them. The request id is still free."),
+    "validation_failed": Code(
+        422, "Some fields cannot be accepted; `errors` names them. The request id is still free."
+    ),
     "request_invalid": Code(422, "A value cannot be accepted; `fields` names it."),
-    "request_id_reused": Code(422, "The request id was used for another body; `fields` names what differs. Nothing ran."),
+    "request_id_reused": Code(
+        422, "The request id was used for another body; `fields` names what differs. Nothing ran."
+    ),
     "rate_limited": Code(429, "Too many requests; repeat after `Retry-After`."),
     "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),
     "dependency_down": Code(503, "Something this server needs is away; repeat the same request after `Retry-After`."),

@@ -38,11 +38,9 @@ class Connection:
 class Phase:
     """What one stretch of load showed. Times in seconds."""
 
-    concurrency: int
-    seconds: float
+    begun: float
     latencies: list[float] = field(default_factory=list)
-    in_time: int = 0
-    """Answers that came before the stretch was over; the rest was still under way then."""
+    ended: float = 0.0
 
     @property
     def answered(self) -> int:
@@ -50,7 +48,8 @@ class Phase:
 
     @property
     def per_second(self) -> float:
-        return self.in_time / self.seconds
+        """From the first request to the last answer: requests under way when the time is up count, as does their wait."""
+        return self.answered / (self.ended - self.begun)
 
     def percentile(self, share: float) -> float:
         """The latency that `share` of the answers did not exceed."""
@@ -84,8 +83,8 @@ class Caller:
     async def load(self, concurrency: int, seconds: float) -> Phase:
         """`concurrency` callers, each with one request under way at a time, for `seconds`; then waits for the last."""
         connections = [await Connection.open(self.host, self.port) for _ in range(concurrency)]
-        phase = Phase(concurrency, seconds)
-        deadline = time.perf_counter() + seconds
+        phase = Phase(time.perf_counter())
+        deadline = phase.begun + seconds
         try:
             async with asyncio.timeout(seconds + PATIENCE_S), asyncio.TaskGroup() as group:
                 for connection in connections:
@@ -101,8 +100,7 @@ class Caller:
             await self._checked(connection, next(self.numbers))
             ended = time.perf_counter()
             phase.latencies.append(ended - begun)
-            phase.in_time += ended <= deadline
-            begun = ended
+            phase.ended = begun = ended
 
     async def _checked(self, connection: Connection, number: int) -> bytes:
         status, body = await connection.send(self.request(number))

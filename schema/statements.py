@@ -17,7 +17,7 @@ _DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-c
 
 
 class DriverStatement(NamedTuple):
-    sql: str
+    sql: bytes
     json: frozenset[str]
     """The values that are sent as `jsonb`."""
 
@@ -30,4 +30,4 @@ class DriverStatement(NamedTuple):
 def driver_statement(statement: TextClause) -> DriverStatement:
     compiled = statement.compile(dialect=_DIALECT)
     json = frozenset(name for name, bound in compiled.binds.items() if isinstance(bound.type, JSONB))
-    return DriverStatement(str(compiled), json)
+    return DriverStatement(str(compiled).encode(), json)

@@ -20,11 +20,8 @@ from api import errors as api_errors
 from api.main import create_app
 from schema import demo
 from settings import Settings, as_variables
-from tests.house import House, open_house
-from tests.postgres import database_url_of_test, postgres
-from tests.temporal import dev_server, free_port
-
-__all__ = ["database_url_of_test", "postgres"]
+from tests.house import House
+from tests.temporal import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = {".venv", ".data", "build", "node_modules", ".git", ".pytest_cache", ".hypothesis"}
@@ -76,9 +73,12 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert broken_links(page, page.read_text(encoding="utf-8")) == []
 
 
-def test_a_link_that_leads_nowhere_would_be_noticed() -> None:
+def test_a_link_that_leads_nowhere_would_be_noticed(tmp_path: Path) -> None:
     text = "# A title\n[a](nowhere.md) [b](#a-title) [c](#no-title) [d](README.md#nothing)"
-    assert broken_links(ROOT / "X.md", text) == ["nowhere.md", "#no-title", "README.md#nothing"]
+    page = tmp_path / "X.md"
+    page.write_text(text, encoding="utf-8")
+    (tmp_path / "README.md").write_text("# Something\n", encoding="utf-8")
+    assert broken_links(page, text) == ["nowhere.md", "#no-title", "README.md#nothing"]
 
 
 def unknown_targets(text: str) -> set[str]:
@@ -127,6 +127,22 @@ def test_the_documented_status_of_a_code_is_the_one_it_answers_with() -> None:
     text = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
     said = {code: int(status) for code, status in re.findall(r"^### ([a-z_]+)\n\n\*\*(\d{3})\.\*\*", text, flags=re.M)}
     assert said == {code: entry.status for code, entry in api_errors.CODES.items()}
+
+
+def missing_tests(text: str) -> set[str]:
+    """The tests a page names that no file defines."""
+    sources = "\n".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "tests").rglob("test_*.py")))
+    return set(re.findall(r"`(test_\w+)`", text)) - set(re.findall(r"def (test_\w+)", sources))
+
+
+def test_every_test_that_is_named_as_proof_exists() -> None:
+    assert missing_tests((ROOT / "docs/reliability.md").read_text(encoding="utf-8")) == set()
+
+
+def test_a_proof_that_does_not_exist_would_be_noticed() -> None:
+    assert missing_tests("`test_a_proof_that_does_not_exist_would_be_noticed`, `test_of_nothing`") == {
+        "test_of_nothing"
+    }
 
 
 def test_every_route_is_in_the_http_reference() -> None:
@@ -205,18 +221,9 @@ class QuietServer(uvicorn.Server):
 
 
 @pytest.fixture
-async def house(database_url_of_test: str, tmp_path: Path) -> AsyncIterator[House]:
-    async with (
-        dev_server(tmp_path) as temporal,
-        open_house(database_url_of_test, temporal.address, tmp_path / "data") as h,
-    ):
-        await demo.seed(h.db, datetime.now(UTC))
-        yield h
-
-
-@pytest.fixture
 async def port(house: House) -> AsyncIterator[int]:
-    """The same API behind a real socket, because the examples are real curl lines."""
+    """The same API behind a real socket, because the examples are real curl lines, with the data of `make up`."""
+    await demo.seed(house.db, datetime.now(UTC))
     port = free_port()
     app = create_app(house.settings, house.temporal)
     serving = QuietServer(uvicorn.Config(app, port=port, log_config=None, access_log=False))

@@ -62,9 +62,9 @@ def _check_readable(plain: str, amounts: tuple[Written, ...], evidence: Evidence
     if any(amount.minor_units is None for amount in amounts):
         yield _issue("unreadable_amount", "an amount cannot be read exactly")
     known = {money.currency.lower() for money in evidence.amounts}
+    attached = {position for amount in amounts for position in range(amount.start, amount.end)}
     for word in CURRENCY_WORD.finditer(plain):
-        attached = any(amount.start <= word.start() < amount.end for amount in amounts)
-        if not attached and word[1] not in known and not _is_plain_word(word[1]):
+        if word.start() not in attached and word[1] not in known and not _is_plain_word(word[1]):
             yield _issue("unreadable_amount", "a currency stands without an amount that can be read")
     if _ABOUT_MONEY.search(plain) and _NUMBER_WORD.search(plain):
         yield _issue("unreadable_amount", "an amount is written in words")
@@ -78,7 +78,7 @@ def _is_plain_word(word: str) -> bool:
 def _check_backed(sentence: str, amounts: tuple[Written, ...], evidence: Evidence) -> Iterator[Issue]:
     if not amounts:
         return
-    parts = _parts(sentence, evidence)
+    parts = _parts(sentence)
     sayable = [_sayable(sentence[a:b], sentence, evidence) for a, b in parts]
     starts = [a for a, _ in parts]
     for amount in amounts:
@@ -87,15 +87,11 @@ def _check_backed(sentence: str, amounts: tuple[Written, ...], evidence: Evidenc
             yield _issue("unbacked_amount", "an amount differs from what facts and results say")
 
 
-def _parts(sentence: str, evidence: Evidence) -> list[tuple[int, int]]:
-    """The parts of a list. If some part of it names several invoices or none, the whole sentence is one part."""
+def _parts(sentence: str) -> list[tuple[int, int]]:
+    """The parts of a list, each of which may speak of an invoice of its own."""
     cuts = [0, *(cut.end() for cut in _SEGMENT.finditer(sentence)), len(sentence)]
     parts = [(a, b) for a, b in pairwise(cuts) if a < b]
-    if len(parts) > _MOST_PARTS:
-        return [(0, len(sentence))]
-    about = [named(sentence[a:b], evidence.facts.invoices) for a, b in parts]
-    several = len({invoice.id for part in about for invoice in part}) > 1
-    return [(0, len(sentence))] if several and any(len(part) != 1 for part in about) else parts
+    return parts if len(parts) <= _MOST_PARTS else [(0, len(sentence))]
 
 
 def _sayable(part: str, sentence: str, evidence: Evidence) -> frozenset[Money]:

@@ -9,11 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from temporalio.client import Client
 
 from adapters.llm.embedded import EmbeddedIntentModel
 from api.main import create_app, server
 from settings import Settings
-from temporalio.client import Client
 from tests.house import House, open_house
 from tests.postgres import PostgresServer
 from tests.temporal import DevServer, free_port
@@ -85,7 +85,10 @@ class Api:
 
 @pytest.fixture(scope="module")
 async def module_house(
-    postgres: PostgresServer, temporal: DevServer, tmp_path_factory: pytest.TempPathFactory, intents: EmbeddedIntentModel
+    postgres: PostgresServer,
+    temporal: DevServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    intents: EmbeddedIntentModel,
 ) -> AsyncIterator[House]:
     url = postgres.create()
     async with open_house(url, temporal.address, tmp_path_factory.mktemp("house"), intents=intents) as house:

@@ -38,7 +38,7 @@ def bearer(key: str) -> dict[str, str]:
     ["", "Bearer", "Bearer nonsense", "Basic dXNlcjpwYXNz", "hf_live_x", "Bearer a b", "Bearer kl\u00fc", "Digest x"],
 )
 async def test_a_wrong_credential_is_401_even_on_this_machine(api: Api, header: str) -> None:
-    answer = await api.http.get("/interactions", headers={"Authorization": header.encode("latin-1")})
+    answer = await api.http.get("/interactions", headers=[(b"Authorization", header.encode("latin-1"))])
     problem_of(answer, 401, "not_authenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -113,7 +113,9 @@ async def test_T1_a_key_may_do_what_its_scopes_say_and_nothing_else(api: Api, op
 
 async def test_T1_another_organisations_object_answers_as_a_missing_one_byte_for_byte(api: Api) -> None:
     await api.house.customer("cust_ours")
-    asked = (await api.http.post("/chat", json={"customerId": "cust_ours", "message": "I want to talk to a human"})).json()
+    asked = (
+        await api.http.post("/chat", json={"customerId": "cust_ours", "message": "I want to talk to a human"})
+    ).json()
     interaction, handoff = asked["interactionId"], asked["handoff"]["id"]
     theirs = bearer(await api.house.key("admin", organisation="elsewhere"))
 
@@ -206,14 +208,25 @@ async def test_a_web_page_cannot_make_a_browser_write_here(api: Api) -> None:
     simple = await api.http.post("/chat", content=b"{}", headers={**page, "Content-Type": "text/plain"})
     problem_of(simple, 415, "media_type_unsupported")
     asked = await api.http.options(
-        "/chat", headers={**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        "/chat",
+        headers={**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"},
     )
     assert asked.status_code == 405
     assert not [name for name in asked.headers if name.startswith("access-control")]
 
 
 async def test_T5_server_owned_fields_cannot_be_written(api: Api) -> None:
-    owned = ("organisation", "refunded", "inFlight", "refundable", "createdAt", "role", "scopes", "decidedBy", "customerId")
+    owned = (
+        "organisation",
+        "refunded",
+        "inFlight",
+        "refundable",
+        "createdAt",
+        "role",
+        "scopes",
+        "decidedBy",
+        "customerId",
+    )
     for path, body in (("/customers/cust_t5", CUSTOMER), ("/customers/cust_t5/invoices/inv_1", INVOICE)):
         assert (await api.http.put(path, json=body)).status_code in {200, 201}
         for name in owned:

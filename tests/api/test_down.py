@@ -26,7 +26,10 @@ async def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 @pytest.fixture(scope="module")
 async def own_house(
-    postgres: PostgresServer, own_temporal: DevServer, tmp_path_factory: pytest.TempPathFactory, intents: EmbeddedIntentModel
+    postgres: PostgresServer,
+    own_temporal: DevServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    intents: EmbeddedIntentModel,
 ) -> AsyncIterator[House]:
     url = postgres.create()
     async with open_house(url, own_temporal.address, tmp_path_factory.mktemp("own"), intents=intents) as house:

@@ -152,9 +152,7 @@ async def test_I4_fifty_at_once_get_one_answer_and_one_consequence(api: Api, mes
 async def test_I5_of_two_bodies_at_once_one_wins_and_the_other_is_refused_every_time(api: Api) -> None:
     customer = await api.customer()
     messages = [REFUND, "please refund invoice inv_1 now"]
-    answers = await asyncio.gather(
-        *(chat(api, customer, message=messages[n % 2], requestId="r5") for n in range(50))
-    )
+    answers = await asyncio.gather(*(chat(api, customer, message=messages[n % 2], requestId="r5") for n in range(50)))
     statuses = [{a.status_code for a in answers[n::2]} for n in (0, 1)]
     assert sorted(statuses, key=min) == [{200}, {422}]
     assert len({json.dumps(core(a), sort_keys=True) for a in answers if a.status_code == 200}) == 1
@@ -245,7 +243,14 @@ async def test_I9_a_key_is_the_organisations_and_the_customers_own(api: Api) -> 
     assert len({a.json()["interactionId"] for a in answers}) == 4
 
 
-BAD_KEYS = {"empty": "", "too long": "k" * 256, "newline": "a\nb", "escape": "a\x1bb", "delete": "a\x7fb", "C1": "a\x85b"}
+BAD_KEYS = {
+    "empty": "",
+    "too long": "k" * 256,
+    "newline": "a\nb",
+    "escape": "a\x1bb",
+    "delete": "a\x7fb",
+    "C1": "a\x85b",
+}
 
 
 @pytest.mark.parametrize("bad", BAD_KEYS)

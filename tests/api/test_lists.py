@@ -87,7 +87,19 @@ async def test_a_limit_is_1_to_200(api: Api, path: str, limit: str) -> None:
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
     "cursor",
-    ["", "abc", "a b", "x" * 501, "bnVsbA", "W10", "WzEsMl0", "WyJ4IiwieSJd", "\x00", "WyIyMDI2LTAxLTAxIiwgImEiXQ", "'--"],
+    [
+        "",
+        "abc",
+        "a b",
+        "x" * 501,
+        "bnVsbA",
+        "W10",
+        "WzEsMl0",
+        "WyJ4IiwieSJd",
+        "\x00",
+        "WyIyMDI2LTAxLTAxIiwgImEiXQ",
+        "'--",
+    ],
 )
 async def test_a_cursor_that_is_not_ours_is_refused(api: Api, path: str, cursor: str) -> None:
     answer = await api.http.get(path, params={"cursor": cursor})
@@ -121,6 +133,6 @@ async def test_T1_another_organisation_sees_none_of_it_not_even_with_our_cursor(
     theirs = {"Authorization": f"Bearer {await api.house.key('admin', organisation='elsewhere')}"}
     cursor = (await api.http.get("/interactions", params={"limit": 1})).json()["nextCursor"]
     for path in LISTS:
-        empty = {"items": [], "nextCursor": None}
+        empty: dict[str, Any] = {"items": [], "nextCursor": None}
         assert (await api.http.get(path, headers=theirs)).json() == empty
         assert (await api.http.get(path, headers=theirs, params={"cursor": cursor})).json() == empty

@@ -1,5 +1,7 @@
 """Every error is a problem document with a stable code, and none of them repeats what was sent."""
 
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
 
@@ -39,7 +41,7 @@ async def test_a_wrong_method_is_told_every_right_one(api: Api, method: str, pat
 async def test_a_body_that_is_too_large_is_refused_with_or_without_its_length(api: Api) -> None:
     large = b'{"customerId": "c", "message": "' + b"x" * api.house.settings.max_body_bytes + b'"}'
 
-    async def in_pieces():  # type: ignore[no-untyped-def]
+    async def in_pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(large), 8192):
             yield large[start : start + 8192]
 
@@ -72,6 +74,18 @@ async def test_the_type_of_a_problem_leads_to_its_meaning(api: Api) -> None:
     problem_of(await api.http.get("/errors/no_such_code"), 404, "not_found")
 
 
+async def test_a_second_decision_is_told_what_was_decided_by_whom_and_when(api: Api) -> None:
+    customer = await api.customer()
+    asked = await api.http.post("/chat", json={"customerId": customer, "message": "I want to talk to a human"})
+    path = f"/handoffs/{asked.json()['handoff']['id']}"
+    first = await api.http.post(f"{path}/resolve", json={"reply": "Hello, this is a person."})
+    assert first.status_code == 200, first.text
+    again = await api.http.post(f"{path}/reject", json={})
+    document = problem_of(again, 409, "handoff_already_decided")
+    assert (document["decision"], document["by"], document["at"]) == ("resolved", "local", first.json()["decidedAt"])
+    problem_of(await api.http.post(f"{path}/approve", json={"digest": "0" * 64}), 409, "conflict")
+
+
 def subclasses(kind: type[HoldfastError]) -> set[type[HoldfastError]]:
     return {kind, *(k for direct in kind.__subclasses__() for k in subclasses(direct))}
 
@@ -88,12 +102,12 @@ def test_every_error_that_can_reach_a_caller_has_a_status_and_a_meaning() -> Non
 
 
 @pytest.fixture
-async def broken(api: Api):  # type: ignore[no-untyped-def]
+async def broken(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
     """The real application with routes that fail as nothing of ours should."""
     app = create_app(api.house.settings, api.house.temporal)
 
     @app.get("/broken/{how}")
-    async def broken(how: str) -> dict[str, str]:
+    async def fail(how: str) -> dict[str, str]:
         if how == "ours":
             raise HoldfastError(f"the database said {CANARY}", message_of=CANARY)
         if how == "group":

@@ -26,7 +26,7 @@ def test_a_preference_is_read_and_anything_unreadable_is_ignored(prefer: str | N
 async def test_an_unreadable_preference_refuses_nothing(api: Api, prefer: str) -> None:
     customer = await api.customer()
     body = {"customerId": customer, "message": "hello"}
-    answer = await api.http.post("/chat", json=body, headers={"Prefer": prefer.encode("latin-1")})
+    answer = await api.http.post("/chat", json=body, headers=[(b"Prefer", prefer.encode("latin-1"))])
     assert answer.status_code == 200
 
 
@@ -40,7 +40,7 @@ async def test_who_does_not_wait_gets_a_place_to_look_and_the_work_is_done_witho
     assert int(accepted.headers["retry-after"]) >= 1
 
     ended = await api.house.until_settled(accepted.headers["location"].rpartition("/")[2])
-    assert (ended["status"], [a["effect"] for a in ended["actions"]][0]) == ("completed", "confirmed")
+    assert (ended["status"], next(a["effect"] for a in ended["actions"])) == ("completed", "confirmed")
 
     repeated = await api.http.post("/chat", json=body)
     assert (repeated.status_code, repeated.json()["replayed"]) == (200, True)

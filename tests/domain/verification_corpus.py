@@ -117,8 +117,9 @@ def spellings(money: Money) -> tuple[str, ...]:
     sign, word, plain = SIGNS[money.currency], WORDS[money.currency], f"{money.amount // 100}.{money.amount % 100:02d}"
     comma = plain.replace(".", ",")
     code = money.currency
-    return (f"{code} {plain}", f"{sign}{plain}", f"{plain} {word}", f"{comma} {sign}", f"{plain} {code}", f"{code}{plain}",
-            f"{sign} {plain}", plain)  # fmt: skip
+    by_code = (f"{code} {plain}", f"{plain} {code}", f"{code}{plain}")
+    by_sign = (f"{sign}{plain}", f"{comma} {sign}", f"{sign} {plain}")
+    return (*by_code, *by_sign, f"{plain} {word}", plain)
 
 
 def truthful(count: int) -> Iterator[Draft]:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,6 +15,7 @@ from schema.session import Database
 from schema.tables import ALL_ROWS
 from schema.url import database_url
 from tests.postgres import PostgresServer
+from tests.schema.test_tenants import APPEND_ONLY
 
 
 @pytest.fixture
@@ -111,3 +113,10 @@ def test_primary_keys_begin_with_the_organisation() -> None:
     for row in ALL_ROWS:
         first = next(iter(METADATA.tables[str(row.__tablename__)].primary_key.columns))
         assert first.name == ("id" if row.__tablename__ == "organisations" else "organisation")
+
+
+def test_the_reference_describes_every_table_and_who_may_change_what() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/database.md").read_text()
+    for name in METADATA.tables:
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` ")]
+        assert ("insert-only" in line) == (name in APPEND_ONLY)

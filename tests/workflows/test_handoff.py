@@ -70,9 +70,7 @@ class Waiting:
 async def waiting(skipping: WorkflowEnvironment, database: Database) -> AsyncIterator[Waiting]:
     due_at = datetime.now(UTC) + HOUR
     handoff_id = await _open_handoff(database, due_at)
-    activities = HandoffActivities(
-        database, tools=TOOLS, now=lambda: datetime.now(UTC), failpoints=NoFailpoints()
-    )
+    activities = HandoffActivities(database, tools=TOOLS, now=lambda: datetime.now(UTC), failpoints=NoFailpoints())
     queue = f"q-{secrets.token_hex(4)}"
     async with Worker(
         skipping.client,
