@@ -75,22 +75,20 @@ class Parts:
     now: Callable[[], datetime] = now
 
     @classmethod
-    def of(cls, settings: Settings, **replaced: Any) -> "Parts":
-        own = {
-            "intents": lambda: EmbeddedIntentModel(EXAMPLES, settings.data_dir / "models"),
-            "mail": lambda: mail(settings),
-            "failpoints": lambda: failpoints(settings),
+    def of(cls, settings: Settings, *, intents: IntentModel | None = None, **replaced: Any) -> "Parts":
+        own: dict[str, Any] = {
+            "intents": intents or EmbeddedIntentModel(EXAMPLES, settings.data_dir / "models"),
+            "mail": mail(settings),
+            "failpoints": failpoints(settings),
         }
-        return cls(**{name: make() for name, make in own.items() if name not in replaced}, **replaced)
+        return cls(**{**own, **replaced})
 
 
 def build_worker(settings: Settings, client: Client, db: Database, parts: Parts) -> Worker:
     """A worker with every activity plugged in. The client carries converter and sandbox."""
     tools, now_, points = parts.tools, parts.now, parts.failpoints
     interactions = InteractionActivities(db, parts.intents, points)
-    decisions = DecisionActivities(
-        db, book=parts.book, agent=parts.agent, tools=tools, now=now_, failpoints=points
-    )
+    decisions = DecisionActivities(db, book=parts.book, agent=parts.agent, tools=tools, now=now_, failpoints=points)
     calls = ToolActivities(db, tools=tools, mail=parts.mail, extra=parts.extra, now=now_, failpoints=points)
     replies = ReplyActivities(db, tools=tools, now=now_, failpoints=points)
     handoffs = HandoffActivities(db, tools=tools, now=now_, failpoints=points)
@@ -126,7 +124,8 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         await ensure_search_attributes(client)
         parts = Parts.of(settings)
         # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.
-        await asyncio.to_thread(parts.intents.warm)
+        if isinstance(parts.intents, EmbeddedIntentModel):
+            await asyncio.to_thread(parts.intents.warm)
         async with build_worker(settings, client, db, parts):
             await stop.wait()
     finally:

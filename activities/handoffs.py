@@ -42,7 +42,7 @@ class HandoffActivities:
             record = await read_record(session, ref, self._now())
             handoff = await HandoffRepository(session).open(self._new(record, request))
             await self._answer_holding(session, record, handoff, request.reason)
-        decided = handoff.decision and Resolution(handoff_id=handoff.id, decision=handoff.decision)
+        decided = Resolution(handoff_id=handoff.id, decision=handoff.decision) if handoff.decision else None
         return OpenedHandoff(
             handoff_id=handoff.id,
             kind=handoff.kind,

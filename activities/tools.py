@@ -15,7 +15,7 @@ from domain.facts import Account
 from domain.interaction import CallInput, EffectOutcome, EffectState
 from domain.ports import Failpoints, MailGateway, Ports
 from domain.tools.tool import AnyTool, ToolCall
-from domain.values import Json
+from domain.values import CustomerId, Json, Money, Priority
 from schema.customers import CustomerRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus
 from schema.effects import Dispatched, Effect, EffectRepository, EffectStanding, Settled
@@ -183,15 +183,25 @@ class ToolActivities:
 
     def _outside_ports(self) -> Ports:
         """What a tool may reach while no transaction is open."""
-        return Ports(
-            accounts=_NoGateway(), billing=_NoGateway(), tickets=_NoGateway(), mail=self._mail, extra=self._extra
-        )
+        nothing = _OutOfReach()
+        return Ports(accounts=nothing, billing=nothing, tickets=nothing, mail=self._mail, extra=self._extra)
 
 
-class _NoGateway:
+class _OutOfReach:
     """Our own database is for atomic tools: a call to the outside must not hold a transaction open."""
 
-    def __getattr__(self, name: str) -> NoReturn:
+    async def get_account(self, customer_id: CustomerId) -> NoReturn:
+        raise ToolRefused("a tool that reads our database must be declared atomic")
+
+    async def get_billing(self, customer_id: CustomerId) -> NoReturn:
+        raise ToolRefused("a tool that reads our database must be declared atomic")
+
+    async def refund(self, key: str, customer_id: CustomerId, invoice_id: str, amount: Money) -> NoReturn:
+        raise ToolRefused("a tool that writes in our database must be declared atomic")
+
+    async def create_ticket(
+        self, key: str, customer_id: CustomerId, topic: str, priority: Priority, interaction_id: str
+    ) -> NoReturn:
         raise ToolRefused("a tool that writes in our database must be declared atomic")
 
 

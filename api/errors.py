@@ -7,11 +7,11 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi_problem.error import Problem
 from fastapi_problem.handler import ExceptionHandler, new_exception_handler
 from pydantic.alias_generators import to_camel
+from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -110,7 +110,7 @@ def _of_holdfast(_: ExceptionHandler, __: Request, error: HoldfastError) -> Prob
 
 def _extras(details: Mapping[str, object]) -> dict[str, Any]:
     """An error's details as further members: camelCase, JSON values, none of a problem's own members."""
-    shown = {to_camel(name): jsonable_encoder(value) for name, value in details.items()}
+    shown = {to_camel(name): to_jsonable_python(value) for name, value in details.items()}
     return {name: value for name, value in shown.items() if name not in MEMBERS}
 
 

@@ -83,10 +83,6 @@ class IntentScores(Value):
 
 
 class IntentModel(Protocol):
-    def warm(self) -> None:
-        """Learn or load now, however long it takes; else the first `classify` does."""
-        ...
-
     def classify(self, text: str) -> IntentScores:
         """Milliseconds of CPU, no I/O, the same answer for the same text on every machine."""
         ...

@@ -4,9 +4,10 @@ Every reply made here passes `verify_reply` on the same evidence, given that a h
 spoken of. A draft by somebody else is only ever used for a decision that went through, and is checked like any text.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from domain.decision import Decision, JudgedAction, Outcome
+from domain.decision import Decision, Outcome
 from domain.facts import Facts, Invoice
 from domain.interaction import EffectState
 from domain.values import Intent, InvoiceStatus, Money, Priority
@@ -15,7 +16,8 @@ from domain.verification.promises import COLLEAGUE_REPLIES, THEY_REPLY
 
 _MOST_INVOICES = 5
 _GOOD = frozenset({EffectState.CONFIRMED, EffectState.PREVIEW})
-
+# Reading has no effect; the mail carries this reply and so comes after it; a handoff is the workflow's own.
+_NOT_REPORTED = frozenset({"get_account", "get_billing", "send_email", "handoff_to_human"})
 _BEFORE_A_PERSON: dict[str, str] = {
     "customer_asked_for_human": "Of course.",
     "over_auto_limit": "A refund of this size needs a person's approval.",
@@ -35,6 +37,7 @@ def compose_reply(
     decision: Decision, facts: Facts, done: Sequence[DoneAction], *, intent: Intent, draft: str | None
 ) -> str:
     """The reply to a decision after its actions were carried out. Deterministic; never empty.
+
     `done` has every action of the decision that does not itself carry the reply. One that is missing counts as unknown.
     A draft is used where the decision is *proceed* and nothing went wrong, since only then can it have known enough.
     """
@@ -82,15 +85,8 @@ def _mixed_reply(sentence: str, decision: Decision, facts: Facts, done: Sequence
 
 
 def _anything_open(decision: Decision, done: Sequence[DoneAction]) -> bool:
-    if any(action.effect_state not in _GOOD for action in done):
-        return True
-    reported = [action.tool for action in done]
-    return any(_must_be_done(action) and action.tool not in reported for action in decision.actions)
-
-
-def _must_be_done(action: JudgedAction) -> bool:
-    # Reading has no effect; the mail carries this reply and so comes after it; a handoff is the workflow's own.
-    return action.tool not in {"get_account", "get_billing", "send_email", "handoff_to_human"}
+    due = Counter(action.tool for action in decision.actions if action.tool not in _NOT_REPORTED)
+    return any(action.effect_state not in _GOOD for action in done) or bool(due - Counter(a.tool for a in done))
 
 
 def _results(facts: Facts, done: Sequence[DoneAction], intent: Intent) -> tuple[str, ...]:

@@ -51,6 +51,9 @@ class Money(Value):
     amount: MinorUnits
     currency: Currency
 
+    def __hash__(self) -> int:
+        return hash((self.amount, self.currency))
+
     def __str__(self) -> str:
         """For people: `EUR 49.00`. Two decimals always; the product's shipped currencies all have cents."""
         return f"{self.currency} {self.amount // 100}.{self.amount % 100:02d}"

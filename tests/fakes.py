@@ -80,9 +80,6 @@ class FakeIntentModel:
 
     answers: Mapping[str, tuple[Intent, float]] = field(default_factory=dict)
 
-    def warm(self) -> None:
-        """Nothing to learn."""
-
     def classify(self, text: str) -> IntentScores:
         if text not in self.answers:
             return IntentScores()

@@ -76,7 +76,7 @@ class House:
     def mails(self) -> list[EmailMessage]:
         """What the mail server accepted, as it stands on its disk."""
         folder = self.settings.data_dir / "mail"
-        return [email.message_from_bytes(f.read_bytes(), policy=email.policy.default) for f in folder.glob("*.eml")]  # type: ignore[misc]
+        return [email.message_from_bytes(f.read_bytes(), policy=email.policy.default) for f in folder.glob("*.eml")]
 
     async def refunds(self) -> list[Any]:
         """The billing system's own book, behind the product's back."""

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil
 
 from adapters.embedded.processes import CannotStart
 

@@ -71,27 +71,27 @@ class InteractionQuery(Page):
     from_: Annotated[Instant | None, Field(alias="from")] = None
     to: Instant | None = None
 
+    def filters(self) -> InteractionFilters:
+        return InteractionFilters(
+            customer_id=CustomerId(self.customer_id) if self.customer_id else None,
+            conversation_id=ConversationId(self.conversation_id) if self.conversation_id else None,
+            status=self.status,
+            intent=self.intent,
+            mode=self.mode,
+            since=self.from_,
+            until=self.to,
+        )
+
 
 @router.get("", summary="Interactions, newest first")
 async def list_interactions(
     caller: CallerDep, services: ServicesDep, query: Annotated[InteractionQuery, Query()]
 ) -> InteractionList:
     caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.INGEST)
-    filters = InteractionFilters(
-        customer_id=CustomerId(query.customer_id) if query.customer_id else None,
-        conversation_id=ConversationId(query.conversation_id) if query.conversation_id else None,
-        status=query.status,
-        intent=query.intent,
-        mode=query.mode,
-        since=query.from_,
-        until=query.to,
-    )
     async with services.db.transaction(caller.organisation) as session:
-        page = await InteractionRepository(session).list(filters, limit=query.limit, cursor=query.cursor)
-    return InteractionList(
-        items=tuple(InteractionSummary.model_validate(i, from_attributes=True) for i in page.items),
-        next_cursor=page.next_cursor,
-    )
+        page = await InteractionRepository(session).list(query.filters(), limit=query.limit, cursor=query.cursor)
+    items = tuple(InteractionSummary.model_validate(i, from_attributes=True) for i in page.items)
+    return InteractionList(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/{interactionId}", summary="One interaction, with everything that led to its answer")

@@ -68,7 +68,7 @@ _NOUN_MOVING = re.compile(
     r"\b(?:refund|reimbursement|money|payment|credit)\b.{0,60}?"
     r"\b(on (?:its|the) way|under ?way|in progress|pending|coming|in the works)\b"
 )
-_MOVING = re.compile(r"\b(on (?:its|the|their) way|in transit|out for delivery)\b")
+_ON_ITS_WAY = re.compile(r"\b(on (?:its|the|their) way|in transit|out for delivery)\b")
 _TICKED = re.compile(r"[✅✔☑].{0,40}\b(refund)|\brefund\b.{0,40}([✅✔☑])")
 _TOLD = re.compile(r"\b(?:i|we)(?:'ve| have)?(?: also| just)? (let) (?!me\b|us\b|you\b).{1,30} know\b")
 _ABLE = re.compile(
@@ -85,9 +85,13 @@ _PERSON = re.compile(
 _ALL_DONE = re.compile(
     r"^(?:all |it's |it is |that's |consider it )?(?:done|sorted|completed|taken care of|all set|you're all set)\b"
 )
+_ASKED = re.compile(r"\b(?:whether|if)(?: (?:the|your|a|any|this|it|my))?$")
+_MOVING = (_NOUN_MOVING, _ON_ITS_WAY)
 _WE = re.compile(rf"\b(?:i|we|i've|we've)(?: have| had| did)?{_ADVERBS}$")
 _FIXED = (
     (_NOUN_DONE, "refund"),
+    (_NOUN_MOVING, "refund"),
+    (_ON_ITS_WAY, "issue"),
     (_TICKED, "refund"),
     (_TICKET, "ticket"),
     (_PERSON, "looking"),
@@ -105,18 +109,14 @@ def spoken_actions(sentence: str) -> Iterator[Spoken]:
     """Every one, in no particular order; the same words may be found in two ways."""
     yield from _consequences(sentence)
     yield from _own(sentence)
-    for match in _PROGRESS.finditer(sentence):
-        yield _spoken(sentence, match, _kind_of(match[1], _GERUNDS), in_progress=True)
-    for pattern, kind in ((_NOUN_MOVING, "refund"), (_MOVING, "issue")):
+    yield from (_spoken(sentence, match, "refund", by_us=True) for match in _ABLE.finditer(sentence))
+    for pattern, table in ((_PROGRESS, _GERUNDS), (_BEING, _PAST)):
         for match in pattern.finditer(sentence):
-            yield _spoken(sentence, match, kind, in_progress=True)
-    for match in _ABLE.finditer(sentence):
-        yield _spoken(sentence, match, "refund", by_us=True)
-    for match in _BEING.finditer(sentence):
-        yield _spoken(sentence, match, _kind_of(match[1], _PAST), in_progress=True)
+            yield _spoken(sentence, match, _kind_of(match[1], table), in_progress=True)
     for pattern, kind in _FIXED:
         for match in pattern.finditer(sentence):
-            yield _spoken(sentence, match, kind)
+            if not _ASKED.search(sentence[max(0, match.start() - 40) : match.start()].rstrip()):
+                yield _spoken(sentence, match, kind, in_progress=pattern in _MOVING)
 
 
 def _consequences(sentence: str) -> Iterator[Spoken]:

@@ -160,11 +160,22 @@ async def test_T2_a_foreign_conversation_or_customer_in_a_body_or_a_filter_shows
 
 
 IDENTITY = {
-    "X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1", "X-Forwarded-Host": "localhost",
-    "X-Forwarded-Proto": "https", "X-User": "admin", "X-User-Id": "admin", "X-Tenant": "demo", "X-Organisation": "demo",
-    "X-Remote-User": "admin", "Remote-User": "admin", "X-Original-URL": "/healthz", "X-HTTP-Method-Override": "GET",
-    "X-Api-Key": "admin", "Cookie": "session=admin",
-}  # fmt: skip
+    "X-Forwarded-For": "127.0.0.1",
+    "X-Real-IP": "127.0.0.1",
+    "Forwarded": "for=127.0.0.1",
+    "X-Forwarded-Host": "localhost",
+    "X-Forwarded-Proto": "https",
+    "X-User": "admin",
+    "X-User-Id": "admin",
+    "X-Tenant": "demo",
+    "X-Organisation": "demo",
+    "X-Remote-User": "admin",
+    "Remote-User": "admin",
+    "X-Original-URL": "/healthz",
+    "X-HTTP-Method-Override": "GET",
+    "X-Api-Key": "admin",
+    "Cookie": "session=admin",
+}
 
 
 async def test_T4_no_header_makes_a_stranger_somebody(api: Api) -> None:

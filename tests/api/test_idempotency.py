@@ -170,7 +170,7 @@ async def forget(api: Api, workflow_id: str) -> None:
     request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     await client.workflow_service.delete_workflow_execution(request)
     async with asyncio.timeout(120):  # the server deletes when it has nothing better to do: 20 s are usual
-        while await is_known(api, workflow_id):
+        while await is_known(api, workflow_id):  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.1)
 
 

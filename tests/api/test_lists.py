@@ -117,11 +117,21 @@ async def test_an_unknown_parameter_is_refused_and_named(api: Api, path: str, na
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("status", "dead"), ("status", ""), ("intent", "x"), ("mode", "LIVE"), ("from", "yesterday"), ("from", "1700000000"),
-        ("from", "2026-01-01"), ("from", "2026-01-01T00:00:00"), ("to", "9999-12-31T23:59:59Z"), ("to", "0001-01-01T00:00:00Z"),
-        ("conversationId", "x"), ("customerId", ""), ("customerId", "a\x00b"),
+        ("status", "dead"),
+        ("status", ""),
+        ("intent", "x"),
+        ("mode", "LIVE"),
+        ("from", "yesterday"),
+        ("from", "1700000000"),
+        ("from", "2026-01-01"),
+        ("from", "2026-01-01T00:00:00"),
+        ("to", "9999-12-31T23:59:59Z"),
+        ("to", "0001-01-01T00:00:00Z"),
+        ("conversationId", "x"),
+        ("customerId", ""),
+        ("customerId", "a\x00b"),
     ],
-)  # fmt: skip
+)
 async def test_a_filter_that_cannot_be_is_refused_and_named(api: Api, name: str, value: str) -> None:
     document = problem_of(await api.http.get("/interactions", params={name: value}), 422, "validation_failed")
     assert [e["field"] for e in document["errors"]] == [name]
