@@ -13,7 +13,8 @@ from schema.session import Session
 
 class Links(Value):
     self: str
-    temporal: str
+    temporal: str | None = None
+    """The workflow in Temporal's Web UI, where one is known."""
 
 
 class ChatAnswer(Answer):
@@ -43,11 +44,9 @@ class PendingAnswer(Value):
 
 def links(services: Services, interaction: Interaction) -> Links:
     """Where to look: our own timeline, and the workflow in Temporal's Web UI."""
-    namespace = services.temporal.namespace
-    return Links(
-        self=f"/interactions/{interaction.id}",
-        temporal=f"{services.temporal_ui_url}/namespaces/{namespace}/workflows/{interaction.workflow_id}",
-    )
+    web_ui = services.temporal_ui_url
+    workflow = f"{web_ui}/namespaces/{services.temporal.namespace}/workflows/{interaction.workflow_id}"
+    return Links(self=f"/interactions/{interaction.id}", temporal=workflow if web_ui else None)
 
 
 async def current_answer(session: Session, interaction: Interaction) -> Answer:

@@ -11,6 +11,7 @@ _SIGNS = (
     (b"start-dev", "temporal"),
     (b"postgres:", "postgres"),
     (b"uvicorn", "api"),
+    (b"api.main", "api"),
     (b"worker.py", "worker"),
     (b"bench.", "worker"),
     (b"bin/postgres", "postgres"),

@@ -48,7 +48,7 @@ class Phase:
 
     @property
     def per_second(self) -> float:
-        """From the first request to the last answer: requests under way when the time is up count, as does their wait."""
+        """From the first request to the last answer: what is under way when the time is up counts, as does its wait."""
         return self.answered / (self.ended - self.begun)
 
     def percentile(self, share: float) -> float:

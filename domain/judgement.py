@@ -110,6 +110,8 @@ class _Case:
         seen = inputs.for_action(action.tool.name, action.visible, action.invoice(self.facts), self.facts)
         said = [ruling for subject in subjects for ruling in self._consult(subject, seen)]
         judged.rulings.extend(said)
+        if strictest(said) is Outcome.REFUSE:
+            return  # The answer is no, and why is said: whether the arguments are backed no longer matters.
         source, confirmed = self.proposal.source, self.proposal.confirmed
         judged.rulings.extend(inv.check_confirmation(action, source, confirmed, self.agent.confirm))
         judged.rulings.extend(inv.check_money(action, self.facts, governed=bool(said)))

@@ -133,6 +133,7 @@ async def open_house(
             "local": True,
             "data_dir": data_dir,
             "graceful_stop": timedelta(seconds=1),
+            "temporal_ui_url": "http://temporal.test",
             "smtp_host": "127.0.0.1",
             "smtp_port": smtp_port,
             "smtp_sender": "support@example.com",

@@ -150,12 +150,13 @@ class InteractionWorkflow:
         )
 
     async def _call(self, effect: PlannedEffect) -> EffectOutcome:
+        """One effect, settled in the end whatever happens: what nobody can carry out must not stay reserved."""
         request = CallInput(interaction=self._start, effect=effect)
-        if effect.atomic:
-            return await workflow.execute_local_activity_method(
-                ToolActivities.call, request, summary=effect.tool, **options.STEP
-            )
         try:
+            if effect.atomic:
+                return await workflow.execute_local_activity_method(
+                    ToolActivities.call, request, summary=effect.tool, **options.STEP
+                )
             return await workflow.execute_activity_method(
                 ToolActivities.call, request, summary=effect.tool, **options.OUTSIDE
             )

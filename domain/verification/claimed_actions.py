@@ -148,8 +148,11 @@ def _ending_is_backed(claim: _Claim) -> bool:
     about = claim.invoices or (claim.evidence.facts.invoices if "invoice" in claim.sentence else ())
     if about:
         return all(invoice.status is InvoiceStatus.VOID for invoice in about)
-    closed = claim.evidence.facts.account.status is AccountStatus.CLOSED
-    return closed and re.search(r"\b(?:account|subscription|membership)\b", claim.sentence) is not None
+    said = AccountStatus.SUSPENDED if claim.spoken.verb.startswith(("suspend", "deactivat")) else AccountStatus.CLOSED
+    return (
+        claim.evidence.facts.account.status is said
+        and re.search(r"\b(?:account|subscription|membership)\b", claim.sentence) is not None
+    )
 
 
 def _charge_is_backed(claim: _Claim) -> bool:

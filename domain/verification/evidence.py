@@ -116,9 +116,19 @@ class Evidence(Value):
     @property
     def known_ids(self) -> frozenset[str]:
         """Identifiers that are this customer's own: invoices, the account, and what confirmed tools returned."""
-        returned = {text for action in self.confirmed for text in _strings(action.result)}
+        returned = {text for action in self.confirmed for text in _strings(action.result) if _is_id(text)}
         own = {invoice.id for invoice in self.facts.invoices} | {str(self.facts.account.customer_id)}
         return frozenset(own | returned)
+
+
+def _is_id(text: str) -> bool:
+    """One word of letters and digits. A currency code, a sentence or a bare number vouches for nothing."""
+    return (
+        len(text) <= 100
+        and any(map(str.isdigit, text))
+        and any(map(str.isalpha, text))
+        and not set(text) & set(" \t\n")
+    )
 
 
 def _strings(value: object) -> Iterator[str]:

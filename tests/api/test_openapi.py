@@ -86,7 +86,7 @@ CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,r
 
 
 async def test_X1_generated_requests_find_no_server_error_and_no_undocumented_answer(api: Api) -> None:
-    """As an integrator with a key would meet it: from another process, over the socket, nobody let in for being near."""
+    """As an integrator with a key meets it: from another process, over a socket, nobody let in for being near."""
     await api.house.customer("cust_123")
     key = await api.house.key("admin")
     async with served(api.house.settings, api.house.temporal, local=False) as url:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.decision import Issue
 from domain.handoff import HandoffKind
 from domain.interaction import EffectState
-from domain.values import Mode, Money, Plan
+from domain.values import AccountStatus, Mode, Money, Plan
 from domain.verification import ALL_RULES, Evidence, verify_reply
 from domain.verification.amounts import check_amounts
 from domain.verification.notation import minor_units, same_id
@@ -127,6 +127,20 @@ def test_an_amount_of_one_invoice_is_not_said_of_another() -> None:
 
 def test_the_same_number_in_another_currency_is_another_amount() -> None:
     assert codes("Invoice inv_1005 is USD 25.85.") == {"unbacked_amount"}
+
+
+def test_a_refund_in_one_currency_is_not_told_in_another() -> None:
+    assert codes("I've refunded EUR 25.85.", REFUNDED) == set()
+    assert "unbacked_amount" in codes("I've refunded USD 25.85.", REFUNDED)
+
+
+@pytest.mark.parametrize("status", list(AccountStatus))
+def test_only_the_accounts_own_status_may_be_said(status: AccountStatus) -> None:
+    account = WORLD.account.model_copy(update={"status": status})
+    evidence = Evidence(facts=WORLD.facts.model_copy(update={"account": account}))
+    for said in AccountStatus:
+        assert (codes(f"Your account is {said.value}.", evidence) == set()) is (said is status)
+        assert codes(f"We have {said.value} your account.", evidence) != set() or said is AccountStatus.ACTIVE
 
 
 def test_a_number_between_two_currencies_matches_neither() -> None:

@@ -18,9 +18,10 @@ from domain.interaction import InteractionStatus
 from domain.values import Channel, CustomerId, Intent, InteractionId, Mode
 from schema.base import new_id
 from schema.conversations import ConversationRepository
+from schema.customers import CustomerRepository
 from schema.interactions import Answered, Claimed, InteractionFilters, InteractionRepository, NewInteraction
 from schema.session import Database
-from tests.schema.given import ACME, ANNA, GLOBEX, NOW, UNKNOWN_CONVERSATION, customer, interaction, request
+from tests.schema.given import ACME, ANNA, GLOBEX, NOW, UNKNOWN_CONVERSATION, account, customer, interaction, request
 
 
 async def claim(db: Database, new: NewInteraction) -> Claimed:
@@ -98,6 +99,14 @@ async def test_a_conversation_must_be_the_customers_own(database: Database) -> N
     assert (await claim(database, request(conversation_id=own.id))).interaction.conversation_id == own.id
     with pytest.raises(ConversationNotFound):
         await claim(database, request("req_2", organisation=ACME, conversation_id=own.id + "x"))
+
+
+async def test_another_customers_conversation_is_not_found(database: Database) -> None:
+    await customer(database)
+    async with database.transaction(ACME) as session:
+        otto = await CustomerRepository(session).put(account(CustomerId("cust_otto")), NOW)
+    with pytest.raises(ConversationNotFound):
+        await claim(database, request(conversation_id=otto.conversation_id))
 
 
 async def test_keys_do_not_cross_organisations(database: Database) -> None:

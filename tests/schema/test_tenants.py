@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -265,3 +266,15 @@ async def test_a_transaction_without_an_organisation_does_not_begin(database: Da
     with pytest.raises(ValueError, match="organisation"):
         async with database.transaction(OrganisationId("")):
             pass
+
+
+async def test_the_binding_does_not_outlive_its_transaction(database: Database) -> None:
+    """A connection that goes back to the pool still bound would show one tenant's rows to the next."""
+    async with database.transaction(ACME) as session:
+        assert await bound_to(session.driver) == ACME
+    assert await bound_to(session.driver) == ""
+
+
+async def bound_to(connection: psycopg.AsyncConnection[Any]) -> str:
+    row = await (await connection.execute("SELECT current_setting('holdfast.organisation', true)")).fetchone()
+    return str(row[0]) if row else ""
