@@ -34,7 +34,7 @@ from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
 from schema.session import Database
 from settings import Settings, temporal_config
-from workflows.runtime import WORKFLOWS, connect, ensure_search_attributes
+from workflows.runtime import WORKFLOWS, connect, ensure_search_attributes, precompile
 
 RETRY_S = 1.0
 
@@ -123,6 +123,7 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
             return
         await ensure_search_attributes(client)
         parts = Parts.of(settings)
+        precompile()
         # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.
         if isinstance(parts.intents, EmbeddedIntentModel):
             await asyncio.to_thread(parts.intents.warm)

@@ -33,10 +33,20 @@ def durable(
             raise
         except Exception as error:
             last = activity.info().attempt >= UNEXPECTED_ATTEMPTS
-            activity.logger.exception("unexpected error in an activity", extra={"error": type(error).__name__})
+            activity.logger.error(
+                "unexpected error in an activity", extra={"error": type(error).__name__, "where": _where(error)}
+            )
             raise ApplicationError(type(error).__name__, type="internal", non_retryable=last) from None
 
     return cast(Callable[Concatenate[S, P], Coroutine[Any, Any, R]], run)
+
+
+def _where(error: Exception) -> str:
+    """`module:line` of the innermost frame. The message may quote a customer, so it is not logged."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}" if frame else "unknown"
 
 
 def _safe(error: HoldfastError) -> dict[str, str]:

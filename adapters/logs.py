@@ -31,7 +31,7 @@ def configure_logs(form: Literal["auto", "console", "json"], level: str) -> None
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _without_temporal_noise],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks if not console else structlog.processors.format_exc_info,
+                _traceback(console),
                 renderer,
             ],
         )
@@ -41,6 +41,13 @@ def configure_logs(form: Literal["auto", "console", "json"], level: str) -> None
     root.setLevel(level.upper())
     for noisy in ("httpx2", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _traceback(console: bool) -> structlog.typing.Processor:
+    """Where it happened, without the values of local variables: those may be a customer's words."""
+    if console:
+        return structlog.processors.format_exc_info
+    return structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
 def _without_temporal_noise(

@@ -6,11 +6,11 @@ from temporalio import workflow
 
 from activities.handoffs import HandoffActivities
 from domain.handoff import BreachInput, HandoffDecision, HandoffInput, Resolution
-from workflows import options
+from workflows import ids, options
 from workflows.attributes import DUE_AT, HANDOFF_STATUS
 
 
-@workflow.defn(name="handoff")
+@workflow.defn(name=ids.HANDOFF_WORKFLOW)
 class HandoffWorkflow:
     """One thing that needs a person, from the moment its record is open until somebody decided.
 

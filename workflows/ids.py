@@ -9,6 +9,9 @@ from domain.values import HandoffId, OrganisationId
 ANSWER_UPDATE = "answer"
 """One interaction has one answer: every caller, first or repeated, joins the same update."""
 
+HANDOFF_WORKFLOW = "handoff"
+"""The Temporal name of `HandoffWorkflow`, for those who start it without importing it."""
+
 _OPAQUE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}|[A-Za-z0-9_-]*[A-Za-z_][A-Za-z0-9_-]*")
 _MAX_PART = 64
 

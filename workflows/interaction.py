@@ -29,7 +29,6 @@ from domain.proposal import Understanding
 from domain.values import Mode
 from workflows import ids, options
 from workflows.attributes import INTENT, OUTCOME, PRIORITY, STATUS
-from workflows.handoff import HandoffWorkflow
 
 
 @workflow.defn(name="interaction")
@@ -95,8 +94,10 @@ class InteractionWorkflow:
         self._mark(InteractionStatus.WAITING_FOR_HUMAN)
         if opened.resolution is not None:
             return opened.resolution
-        return await workflow.execute_child_workflow(
-            HandoffWorkflow.run,
+        # By name: the sandbox defines every workflow class this module imports anew for each interaction, and one more
+        # class costs a tenth of a worker.
+        resolution: Resolution = await workflow.execute_child_workflow(
+            ids.HANDOFF_WORKFLOW,
             HandoffInput(
                 organisation=self._start.organisation,
                 handoff_id=opened.handoff_id,
@@ -104,9 +105,11 @@ class InteractionWorkflow:
                 sla_due_at=opened.sla_due_at,
             ),
             id=ids.handoff(self._start.organisation, opened.handoff_id),
+            result_type=Resolution,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"{opened.kind.value}: {reason}",
         )
+        return resolution
 
     async def _act(self) -> None:
         """Carries out what may run, in order; the first one that is not confirmed stops the rest."""

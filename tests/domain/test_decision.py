@@ -272,13 +272,17 @@ def test_several_objections_are_told_strictest_first() -> None:
     [
         (4900, ASK, ["verification_failed"]),
         (10_001, ASK, ["over_auto_limit", "verification_failed"]),
-        (50_001, REFUSE, ["exceeds_refundable", "verification_failed"]),
     ],
 )
 def test_an_argument_that_facts_do_not_back_never_proceeds(amount: int, outcome: Outcome, expected: list[str]) -> None:
     decision = decide(proposal(refund(amount), MAIL), verify=doubted)
     assert (decision.outcome, codes(decision)) == (outcome, expected)
     assert [issue.code for issue in decision.issues] == ["amount_unbacked"]
+
+
+def test_a_no_of_the_policy_says_only_why_and_needs_no_verification() -> None:
+    decision = decide(proposal(refund(50_001), MAIL), verify=doubted)
+    assert (decision.outcome, codes(decision)) == (REFUSE, ["exceeds_refundable"])
 
 
 def test_a_person_asked_for_is_reached_without_the_refused_action() -> None:
