@@ -12,18 +12,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adapters.gateways.no_mail import NoMailGateway
-from adapters.gateways.smtp import SmtpMailGateway
-from adapters.llm.embedded import EmbeddedIntentModel
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
-from activities.interactions import InteractionActivities
 from activities.replies import ReplyActivities
 from activities.tools import ToolActivities
 from adapters.failpoints import KillingFailpoints, NoFailpoints
+from adapters.gateways.no_mail import NoMailGateway
+from adapters.gateways.smtp import SmtpMailGateway
+from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
@@ -87,8 +86,9 @@ class Parts:
 def build_worker(settings: Settings, client: Client, db: Database, parts: Parts) -> Worker:
     """A worker with every activity plugged in. The client carries converter and sandbox."""
     tools, now_, points = parts.tools, parts.now, parts.failpoints
-    interactions = InteractionActivities(db, parts.intents, points)
-    decisions = DecisionActivities(db, book=parts.book, agent=parts.agent, tools=tools, now=now_, failpoints=points)
+    decisions = DecisionActivities(
+        db, intents=parts.intents, book=parts.book, agent=parts.agent, tools=tools, now=now_, failpoints=points
+    )
     calls = ToolActivities(db, tools=tools, mail=parts.mail, extra=parts.extra, now=now_, failpoints=points)
     replies = ReplyActivities(db, tools=tools, now=now_, failpoints=points)
     handoffs = HandoffActivities(db, tools=tools, now=now_, failpoints=points)
@@ -97,7 +97,6 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
         task_queue=settings.task_queue,
         workflows=list(WORKFLOWS),
         activities=[
-            interactions.understand,
             decisions.judge,
             decisions.admit,
             calls.call,

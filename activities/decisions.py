@@ -10,24 +10,26 @@ from activities.record import FIRST, planned
 from domain.agents.agent import AgentSpec
 from domain.agents.support import propose
 from domain.decision import Decision, Issue, JudgedAction, Outcome, Reason, asking
-from domain.errors import ReservationRefused
+from domain.errors import ApprovalStale, ReservationRefused
 from domain.facts import Facts
 from domain.handoff import HandoffKind
-from domain.interaction import AdmitInput, InteractionRef, JudgeInput, PlannedEffect, Verdict
+from domain.interaction import AdmitInput, InteractionRef, PlannedEffect, Verdict
 from domain.judgement import judge
 from domain.policies import PolicyBook
-from domain.ports import Failpoints
-from domain.proposal import ProposedAction, Understanding
+from domain.ports import Failpoints, IntentModel
+from domain.proposal import ProposedAction
 from domain.tools.handoff_to_human import handoff_to_human
 from domain.tools.tool import AnyTool
+from domain.understanding.understand import understand
 from domain.values import DecisionId, EffectId, HandoffId, Mode
 from domain.verification import verify_action
-from schema.decisions import DecisionRepository, RecordedDecision
+from schema.decisions import DecisionRepository
 from schema.effects import Approval, EffectRepository, Reservation, ReservationLimits
 from schema.facts import load_facts
 from schema.handoffs import HandoffRepository
-from schema.interactions import Interaction, InteractionRepository
+from schema.interactions import Interaction
 from schema.money import Amount, check_money
+from schema.records import load_recorded
 from schema.session import Database, Session
 
 
@@ -36,6 +38,7 @@ class DecisionActivities:
         self,
         db: Database,
         *,
+        intents: IntentModel,
         book: PolicyBook,
         agent: AgentSpec,
         tools: Mapping[str, AnyTool],
@@ -43,6 +46,7 @@ class DecisionActivities:
         failpoints: Failpoints,
     ) -> None:
         self._db = db
+        self._intents = intents
         self._book = book
         self._agent = agent
         self._tools = tools
@@ -55,13 +59,15 @@ class DecisionActivities:
 
     @activity.defn(name="decisions.judge")
     @durable
-    async def judge(self, request: JudgeInput) -> Verdict:
-        """Apply the rules, record the decision, reserve its effects. A repeat returns the first record."""
-        ref = request.interaction
+    async def judge(self, ref: InteractionRef) -> Verdict:
+        """Understand, gather facts, propose, judge; record the decision and reserve its effects: one transaction, once.
+
+        A repeat returns the first record. Without a model all of this is milliseconds, so it is one step.
+        """
         async with self._db.transaction(ref.organisation) as session:
-            recorded = await DecisionRepository(session).find(ref.interaction_id, FIRST)
-            if recorded is None:
-                return await self._decide(session, ref, request.understanding)
+            recorded = await load_recorded(session, ref.interaction_id, FIRST)
+            if recorded.decision is None:
+                return await self._decide(session, ref, recorded.interaction)
             return self._verdict(recorded.decision, await self._standing(session, ref))
 
     @activity.defn(name="decisions.admit")
@@ -73,18 +79,20 @@ class DecisionActivities:
         """
         ref = request.interaction
         async with self._db.transaction(ref.organisation) as session:
-            recorded = await DecisionRepository(session).find(ref.interaction_id, FIRST)
-            assert recorded is not None, "an approval names a recorded decision"
+            recorded = await load_recorded(session, ref.interaction_id, FIRST)
+            decision, decision_id = recorded.decision, recorded.decision_id
+            if decision is None or decision_id is None:
+                raise ApprovalStale("an approval names a recorded decision")
             effects = await self._standing(session, ref)
             if not effects:
-                effects = await self._admit(session, ref, recorded, request.handoff_id)
-        verdict = self._verdict(recorded.decision, effects)
+                wanted = self._reservations(recorded.interaction, decision, decision_id, self._now())
+                effects = await self._admit(session, wanted, request.handoff_id)
+        verdict = self._verdict(decision, effects)
         return verdict.model_copy(update={"outcome": Outcome.PROCEED})
 
-    async def _decide(self, session: Session, ref: InteractionRef, understanding: Understanding) -> Verdict:
-        interaction = await InteractionRepository(session).get(ref.interaction_id)
+    async def _decide(self, session: Session, ref: InteractionRef, interaction: Interaction) -> Verdict:
         facts = await load_facts(session, interaction.customer_id, self._now(), refund_period=self._limits.period)
-        proposal = propose(understanding, facts)
+        proposal = propose(understand(interaction.message, self._intents), facts)
         decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
         live = ref.mode is Mode.LIVE
         if live and decision.outcome is Outcome.PROCEED:
@@ -117,15 +125,13 @@ class DecisionActivities:
         return decision
 
     async def _admit(
-        self, session: Session, ref: InteractionRef, recorded: RecordedDecision, handoff_id: HandoffId
+        self, session: Session, wanted: Sequence[Reservation], handoff_id: HandoffId
     ) -> tuple[PlannedEffect, ...]:
-        interaction = await InteractionRepository(session).get(ref.interaction_id)
         handoff = await HandoffRepository(session).get(handoff_id)
-        wanted = self._reservations(interaction, recorded.decision, recorded.id, self._now())
         amounts = [Amount(r.money, r.subject) for r in wanted if r.money is not None]
         try:
             if amounts:
-                await check_money(session, interaction.customer_id, amounts, None, self._now())
+                await check_money(session, handoff.customer_id, amounts, None, self._now())
         except ReservationRefused:
             return ()
         approval = Approval(handoff_id, handoff.digest)

@@ -11,10 +11,9 @@ from domain.interaction import EffectState, InteractionRef, InteractionStatus, P
 from domain.tools.tool import AnyTool
 from domain.values import DecisionId, Json, Mode
 from domain.verification.evidence import DoneAction
-from schema.customers import CustomerRepository
-from schema.decisions import DecisionRepository
 from schema.effects import Effect, EffectRepository, EffectStanding
-from schema.interactions import Interaction, InteractionRepository
+from schema.interactions import Interaction
+from schema.records import load_recorded
 from schema.session import Session
 
 FIRST = "first"
@@ -99,17 +98,13 @@ def status_of(outcome: Outcome) -> InteractionStatus:
 
 async def read_record(session: Session, ref: InteractionRef, now: datetime) -> Record:
     """Raises `InteractionNotFound`. Facts are those of the decision, with the account as it is now."""
-    interaction = await InteractionRepository(session).get(ref.interaction_id)
-    account = await CustomerRepository(session).get_account(interaction.customer_id)
-    recorded = await DecisionRepository(session).find(ref.interaction_id, FIRST)
-    effects = await EffectRepository(session).list_for_interaction(ref.interaction_id)
-    facts = recorded.facts if recorded else Facts(now=now, account=account)
+    recorded = await load_recorded(session, ref.interaction_id, FIRST)
     return Record(
-        interaction=interaction,
-        facts=facts.model_copy(update={"account": account}),
-        decision_id=recorded.id if recorded else None,
-        decision=recorded.decision if recorded else None,
-        effects=effects,
+        interaction=recorded.interaction,
+        facts=recorded.facts or Facts(now=now, account=recorded.account),
+        decision_id=recorded.decision_id,
+        decision=recorded.decision,
+        effects=await EffectRepository(session).list_for_interaction(ref.interaction_id),
     )
 
 

@@ -9,7 +9,6 @@ from enum import StrEnum
 
 from domain.decision import Outcome
 from domain.handoff import HandoffKind, Resolution
-from domain.proposal import Understanding
 from domain.values import EffectId, HandoffId, Intent, InteractionId, Mode, OrganisationId, Priority, Value
 
 
@@ -44,11 +43,6 @@ class InteractionRef(Value):
     interaction_id: InteractionId
     mode: Mode = Mode.SHADOW
     """An unreadable mode reads as shadow: nothing happens."""
-
-
-class JudgeInput(Value):
-    interaction: InteractionRef
-    understanding: Understanding = Understanding()
 
 
 class PlannedEffect(Value):

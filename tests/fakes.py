@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from domain.errors import CustomerNotFound, ToolFailure, ToolRefused
 from domain.facts import Account, Invoice
@@ -23,39 +24,51 @@ class FakeAccounts:
 
 @dataclass
 class FakeBilling:
-    """Invoices by customer, and the receipts by key."""
+    """Invoices by customer, and what was given back by key: with whom the key was first used, and the receipt."""
 
     invoices: dict[CustomerId, tuple[Invoice, ...]] = field(default_factory=dict)
-    receipts: dict[str, RefundReceipt] = field(default_factory=dict)
+    refunds: dict[str, tuple[CustomerId, RefundReceipt]] = field(default_factory=dict)
 
     async def get_billing(self, customer_id: CustomerId) -> tuple[Invoice, ...]:
         invoices = self.invoices.get(customer_id, ())
-        paid = [invoice for invoice in invoices if invoice.paid_at]
-        latest = sorted(paid, key=lambda invoice: invoice.paid_at.timestamp() if invoice.paid_at else 0, reverse=True)
-        return (*latest, *(invoice for invoice in invoices if not invoice.paid_at))
+        return tuple(sorted(invoices, key=lambda i: (-i.paid_at.timestamp() if i.paid_at else 0.0, i.id)))
 
     async def refund(self, key: str, customer_id: CustomerId, invoice_id: str, amount: Money) -> RefundReceipt:
-        if key in self.receipts:
-            return self.receipts[key]
-        known = self.invoices.get(customer_id, ())
-        invoice = next((invoice for invoice in known if invoice.id == invoice_id), None)
-        if invoice is None or invoice.total.currency != amount.currency:
-            raise ToolRefused("this customer has no such invoice in this currency")
-        receipt = RefundReceipt(refund_id=f"rfd_{len(self.receipts) + 1:04d}", invoice_id=invoice_id, amount=amount)
-        self.receipts[key] = receipt
+        if key in self.refunds:
+            whose, first = self.refunds[key]
+            if (whose, first.invoice_id, first.amount) != (customer_id, invoice_id, amount):
+                raise ToolRefused("the key stands for another refund")
+            return first
+        if not self._may_give_back(customer_id, invoice_id, amount):
+            raise ToolRefused("this invoice cannot give back that much")
+        receipt = RefundReceipt(refund_id=f"rfd_{len(self.refunds) + 1:04d}", invoice_id=invoice_id, amount=amount)
+        self.refunds[key] = (customer_id, receipt)
         return receipt
+
+    def _may_give_back(self, customer_id: CustomerId, invoice_id: str, amount: Money) -> bool:
+        invoice = next((i for i in self.invoices.get(customer_id, ()) if i.id == invoice_id), None)
+        if invoice is None or invoice.status is not InvoiceStatus.PAID or invoice.total.currency != amount.currency:
+            return False
+        of_it = [r for whose, r in self.refunds.values() if (whose, r.invoice_id) == (customer_id, invoice_id)]
+        return sum(receipt.amount.amount for receipt in of_it) + amount.amount <= invoice.total.amount
 
 
 @dataclass
 class FakeTickets:
-    """Tickets by key."""
+    """Tickets by key, of customers there are."""
 
-    tickets: dict[str, TicketReceipt] = field(default_factory=dict)
+    accounts: FakeAccounts = field(default_factory=FakeAccounts)
+    tickets: dict[str, tuple[CustomerId, TicketReceipt]] = field(default_factory=dict)
 
     async def create_ticket(
         self, key: str, customer_id: CustomerId, topic: str, priority: Priority, interaction_id: str
     ) -> TicketReceipt:
-        return self.tickets.setdefault(key, TicketReceipt(ticket_id=f"tkt_{len(self.tickets) + 1:04d}"))
+        fresh = (customer_id, TicketReceipt(ticket_id=f"tkt_{len(self.tickets) + 1:04d}"))
+        whose, receipt = self.tickets.get(key, fresh)
+        if customer_id not in self.accounts.accounts or whose != customer_id:
+            raise ToolRefused("no such customer, or the key stands for another ticket")
+        self.tickets[key] = (whose, receipt)
+        return receipt
 
 
 @dataclass
@@ -89,12 +102,15 @@ class FakeIntentModel:
 
 @dataclass
 class FakeWorld:
-    """All ports together, and the means to put customers and invoices there."""
+    """All ports together, and the means to put customers and invoices there and to see what was sent."""
 
     accounts: FakeAccounts = field(default_factory=FakeAccounts)
     billing: FakeBilling = field(default_factory=FakeBilling)
-    tickets: FakeTickets = field(default_factory=FakeTickets)
     mail: FakeMail = field(default_factory=FakeMail)
+
+    @cached_property
+    def tickets(self) -> FakeTickets:
+        return FakeTickets(self.accounts)
 
     async def put_account(self, account: Account) -> None:
         self.accounts.accounts[account.customer_id] = account

@@ -139,11 +139,10 @@ def test_every_activity_and_workflow_has_an_explicit_temporal_name() -> None:
 def test_every_registered_activity_is_dotted() -> None:
     from activities.decisions import DecisionActivities
     from activities.handoffs import HandoffActivities
-    from activities.interactions import InteractionActivities
     from activities.replies import ReplyActivities
     from activities.tools import ToolActivities
 
-    for holder in (DecisionActivities, HandoffActivities, InteractionActivities, ReplyActivities, ToolActivities):
+    for holder in (DecisionActivities, HandoffActivities, ReplyActivities, ToolActivities):
         for method in vars(holder).values():
             definition = activity._Definition.from_callable(method)
             if definition is not None:

@@ -5,7 +5,6 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
-from activities.interactions import InteractionActivities
 from activities.replies import ReplyActivities
 from activities.tools import ToolActivities
 from domain.handoff import HandoffDecision, HandoffInput, HandoffKind, Resolution
@@ -19,13 +18,11 @@ from domain.interaction import (
     InteractionRef,
     InteractionResult,
     InteractionStatus,
-    JudgeInput,
     OpenedHandoff,
     OpenHandoffInput,
     PlannedEffect,
     Verdict,
 )
-from domain.proposal import Understanding
 from domain.values import Mode
 from workflows import ids, options
 from workflows.attributes import INTENT, OUTCOME, PRIORITY, STATUS
@@ -54,7 +51,7 @@ class InteractionWorkflow:
 
     async def _tell_the_story(self) -> InteractionStatus:
         try:
-            self._verdict = await self._judge(await self._understand())
+            self._verdict = await self._judge()
             resolution = await self._ask_a_person_if_needed()
             await self._act()
             committed = await self._commit_reply(resolution)
@@ -123,17 +120,9 @@ class InteractionWorkflow:
         for outlet in outlets:
             await self._call(outlet)
 
-    async def _understand(self) -> Understanding:
+    async def _judge(self) -> Verdict:
         return await workflow.execute_local_activity_method(
-            InteractionActivities.understand, self._start, summary="what does the customer want?", **options.STEP
-        )
-
-    async def _judge(self, understanding: Understanding) -> Verdict:
-        return await workflow.execute_local_activity_method(
-            DecisionActivities.judge,
-            JudgeInput(interaction=self._start, understanding=understanding),
-            summary=f"may we? ({understanding.intent.value})",
-            **options.STEP,
+            DecisionActivities.judge, self._start, summary="what is wanted, and may we?", **options.STEP
         )
 
     async def _admit(self, resolution: Resolution) -> Verdict:

@@ -2,9 +2,9 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 
 from api.answers import ChatAnswer, Links, PendingAnswer, links
@@ -13,10 +13,9 @@ from api.deps import ServicesDep
 from api.errors import problem
 from api.fields import Body, Key, Message, ObjectId
 from api.idempotency import new_interaction, request_key
-from api.intake import take
+from api.intake import Taken, take
 from api.strict_json import StrictRoute
 from domain.values import Json, Mode
-from schema.interactions import Interaction
 
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
 
@@ -49,12 +48,11 @@ class ChatRequest(Body):
 )
 async def post_chat(
     request: ChatRequest,
-    response: Response,
     caller: CallerDep,
     services: ServicesDep,
     idempotency_key: Annotated[list[Key] | None, Header()] = None,
     prefer: Annotated[str | None, Header()] = None,
-) -> Any:
+) -> JSONResponse:
     """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link."""
     caller.need(Scope.INGEST)
     if request.agent_id is not None:
@@ -62,17 +60,17 @@ async def post_chat(
     key = request_key(request.request_id, idempotency_key or [])
     new = new_interaction(services, caller, request, key)
     taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))
-    if taken.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    if taken.answer is None:
-        return still_running(taken.interaction, links(services, taken.interaction))
-    return {**taken.answer, "replayed": taken.replayed, "links": links(services, taken.interaction)}
+    return said(taken, links(services, taken.interaction))
 
 
-def still_running(interaction: Interaction, where: Links) -> JSONResponse:
-    """202: safe with us; here is where to look."""
-    pending = PendingAnswer.of(interaction, where).model_dump(mode="json")
-    return JSONResponse(pending, status_code=202, headers={"Location": where.self, "Retry-After": "1"})
+def said(taken: Taken, where: Links) -> JSONResponse:
+    """The stored answer, verbatim: it was checked when it was made. Or 202: safe with us, and here is where to look."""
+    headers = {"Idempotent-Replayed": "true"} if taken.replayed else {}
+    if taken.answer is not None:
+        answer = {**taken.answer, "replayed": taken.replayed, "links": where.model_dump(mode="json")}
+        return JSONResponse(answer, headers=headers)
+    pending = PendingAnswer.of(taken.interaction, where).model_dump(mode="json")
+    return JSONResponse(pending, status_code=202, headers={**headers, "Location": where.self, "Retry-After": "1"})
 
 
 def wait_of(prefer: str | None, default: timedelta) -> timedelta:

@@ -9,7 +9,7 @@ from domain.decision import Issue
 from domain.facts import Invoice
 from domain.values import Money
 from domain.verification.evidence import Evidence
-from domain.verification.notation import CURRENCY_WORD, DATE, Written, blank, mention, named, numbers
+from domain.verification.notation import CURRENCY_WORD, DATE, Written, blank, blank_ids, named, numbers
 from domain.verification.reading import Reading
 
 _ABOUT_MONEY = re.compile(r"\b(?:refund|reimburs|credit|charg|paid|pay|owe|amount|total|balance|cost|price|money|back)")
@@ -38,7 +38,7 @@ def check_amounts(reading: Reading, evidence: Evidence) -> Iterator[Issue]:
     for sentence in reading.sentences:
         if _PERCENT.search(sentence):
             yield _issue("unbacked_percentage", "a percentage is in no fact")
-        plain = blank(sentence, (*(mention(known) for known in evidence.known_ids), DATE))
+        plain = blank(blank_ids(sentence, evidence.known_ids), (DATE,))
         amounts = money_in(plain)
         yield from _check_readable(plain, amounts, evidence)
         yield from _check_backed(sentence, amounts, evidence)

@@ -10,7 +10,7 @@ from domain.interaction import EffectState
 from domain.values import MAX_MINOR_UNITS, AccountStatus, InvoiceStatus, Money
 from domain.verification.amounts import money_in
 from domain.verification.evidence import Evidence
-from domain.verification.notation import DATE, blank, mention, named
+from domain.verification.notation import DATE, blank, blank_ids, named
 from domain.verification.reading import Reading
 from domain.verification.spoken_actions import Spoken, spoken_actions
 
@@ -96,7 +96,7 @@ def _was_refunded(invoice: Invoice, claim: _Claim) -> bool:
 def _amount_is_backed(claim: _Claim) -> bool:
     """The first amount after the verb, else any, is one that was moved."""
     evidence = claim.evidence
-    plain = blank(claim.sentence, (*(mention(known) for known in evidence.known_ids), DATE))
+    plain = blank(blank_ids(claim.sentence, evidence.known_ids), (DATE,))
     amounts = money_in(plain)
     after = [amount for amount in amounts if amount.start >= claim.spoken.position][:1]
     invoices = claim.invoices or evidence.facts.invoices

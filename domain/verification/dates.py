@@ -7,7 +7,7 @@ from datetime import date
 from domain.decision import Issue
 from domain.facts import Invoice
 from domain.verification.evidence import Evidence
-from domain.verification.notation import DATE, blank, mention, month_number, named
+from domain.verification.notation import DATE, blank, blank_ids, month_number, named
 from domain.verification.reading import Reading
 
 _AGO = re.compile(
@@ -26,7 +26,7 @@ _WORDS = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6
 def check_dates(reading: Reading, evidence: Evidence) -> Iterator[Issue]:
     """A date is that of a payment or today; `N days ago` is the age of a payment; `N-day` is a limit that decided."""
     for sentence in reading.sentences:
-        plain = blank(sentence, [mention(known) for known in evidence.known_ids])
+        plain = blank_ids(sentence, evidence.known_ids)
         about = named(sentence, evidence.facts.invoices) or evidence.facts.invoices
         for match in DATE.finditer(plain):
             if not _is_known_date(match, about, evidence):

@@ -120,7 +120,11 @@ def _tail_digits(text: str) -> str:
 
 def named(text: str, invoices: Iterable[Invoice]) -> tuple[Invoice, ...]:
     """The invoices a lower-case text names, in any of those spellings."""
-    return tuple(invoice for invoice in invoices if mention(invoice.id).search(text))
+    return tuple(i for i in invoices if _may_mention(text, i.id) and mention(i.id).search(text))
+
+
+_OWN_ID = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
+"""An identifier we made: long and random, so it is only ever spelled one way."""
 
 
 @lru_cache(maxsize=4096)
@@ -131,6 +135,24 @@ def mention(known: str) -> re.Pattern[str]:
     digits = _tail_digits(known)
     number = rf"|(?<=invoice )(?:number |no |nr )?#?{digits}(?![\w-])|#{digits}(?![\w-])" if digits else ""
     return re.compile(rf"(?<![\w-])(?:{spelled})(?![\w-])(?![.@]\w){number}")
+
+
+def blank_ids(text: str, known: Iterable[str]) -> str:
+    """The lower-case text with every mention of these identifiers replaced by dashes of its own."""
+    for one in known:
+        if _OWN_ID.fullmatch(one):
+            text = text.replace(one, "_" * len(one))
+        elif _may_mention(text, one):
+            text = blank(text, (mention(one),))
+    return text
+
+
+def _may_mention(text: str, known: str) -> bool:
+    """Cheap, and never wrong when it says no: a pattern is worth building only for what may be there. Ids are new in
+    every reply, so their patterns are built in every reply."""
+    spelled = all(part in text for part in re.split(r"[\s_-]+", known.lower()))
+    digits = _tail_digits(known)
+    return spelled or bool(digits and digits in text and ("invoice" in text or "#" in text))
 
 
 def month_number(name: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from domain.decision import Issue
 from domain.verification.evidence import Evidence
-from domain.verification.notation import DATE, blank, mention, numbers, same_id
+from domain.verification.notation import DATE, blank, blank_ids, numbers, same_id
 from domain.verification.reading import Reading, fold
 
 _EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
@@ -35,7 +35,7 @@ _OTHER_PERSON = re.compile(r"\b(?:another|other|different) (?:customer|client|us
 def check_personal_data(reading: Reading, evidence: Evidence) -> Iterator[Issue]:
     """E-mail addresses, phone and card numbers, identifiers, bank accounts, passwords and keys."""
     text = reading.lower
-    own = blank(text, [mention(known) for known in evidence.known_ids])
+    own = blank_ids(text, evidence.known_ids)
     yield from _check_addresses(text, evidence)
     yield from _check_ids(own, evidence)
     yield from _check_digits(own, evidence)

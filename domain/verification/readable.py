@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from domain.decision import Issue
 from domain.verification.evidence import Evidence
-from domain.verification.notation import ISO_CODES, blank, mention
+from domain.verification.notation import ISO_CODES, blank_ids
 from domain.verification.reading import MAX_REPLY, Reading, fold
 
 _WORD = re.compile(r"(?<![\w@./-])[a-z']+(?![\w@/])")
@@ -26,7 +26,7 @@ def check_readable(reading: Reading, evidence: Evidence) -> Iterator[Issue]:
         yield _issue("too_long", "the reply is longer than any honest one")
     if reading.hidden or reading.foreign:
         yield _issue("unreadable_characters", "the reply has characters that are hidden or of another script")
-    own = blank(reading.lower, [mention(known) for known in evidence.known_ids])
+    own = blank_ids(reading.lower, evidence.known_ids)
     if _SPACED_OUT.search(own) or _SPLIT_WORD.search(own) or _DISGUISED.search(own):
         yield _issue("disguised_words", "words are spelled so that rules would miss them")
     name = frozenset(fold(evidence.facts.account.name).lower().split())
