@@ -5,6 +5,7 @@ Secrets have no defaults. Business limits are not settings: they are versioned p
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
@@ -123,6 +124,12 @@ class Settings(BaseSettings):
             return cls.model_validate(values)
         except ValidationError as error:
             raise SettingsInvalid(_explain(cls, error)) from None
+
+    @field_validator("graceful_stop", "chat_wait", mode="before")
+    @classmethod
+    def _plain_seconds(cls, value: object) -> object:
+        """`10` and `2.5` are seconds, as `PT10S` and `PT2.5S` are."""
+        return float(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value) else value
 
     @field_validator("id_key")
     @classmethod

@@ -118,6 +118,7 @@ async def up(stack: Stack, serve: Serve | None = None) -> None:
         await _start_mail(stack, closing)
         settings = Settings.load(stack.values, chosen)
         await _seed(stack, settings)
+        await _learn(stack, settings)
         stack.children.urls["api"] = f"http://{settings.api_host}:{settings.api_port}"
         _publish(stack, settings)
         serve = serve or (serve_apart if stack.options.separate else serve_together)
@@ -229,6 +230,18 @@ async def _seed(stack: Stack, settings: Settings) -> None:
             await db.close()
 
 
+async def _learn(stack: Stack, settings: Settings) -> None:
+    """The intent model is learnt from its examples once, and loaded ever after."""
+    from adapters.llm.embedded import EmbeddedIntentModel
+    from domain.understanding.intents import EXAMPLES  # only `up` should wait for these
+
+    with stack.step("Intent model") as note:
+        model = EmbeddedIntentModel(EXAMPLES, settings.data_dir / "models")
+        await asyncio.to_thread(model.warm)
+        note.append(f"embedded, {sum(map(len, EXAMPLES.values()))} examples, no key needed")
+    stack.embedded.append("intent model")
+
+
 def _publish(stack: Stack, settings: Settings) -> None:
     """Writes down the URLs, and what a further `python worker.py` needs in its environment to join."""
     stack.children.record()
@@ -328,7 +341,7 @@ def welcome(stack: Stack, took_s: float) -> str:
     }
     where |= {"Mail": str(stack.folder / "mail") if "mail sink" in stack.embedded else "goes to your SMTP server"}
     where |= {"Embedded": ", ".join(stack.embedded) or "nothing", "State": f"{stack.folder} (`make reset` deletes it)"}
-    body = '{"customerId": "cust_123", "message": "I was charged twice, please refund invoice inv_1001"}'
+    body = '{"customerId": "cust_123", "message": "refund please"}'
     return "\n".join(
         (
             f"\nHoldfast is up in {took_s:.1f} s.",

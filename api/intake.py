@@ -33,6 +33,7 @@ from schema.interactions import Claimed, Interaction, InteractionRepository, New
 from workflows import ids
 from workflows.attributes import CHANNEL, CONVERSATION, CUSTOMER, MODE, ORGANISATION, STATUS
 from workflows.interaction import InteractionWorkflow
+from workflows.options import TASK_TIMEOUT
 
 START_WITHIN = timedelta(seconds=3)
 """How long Temporal may take to say that it holds a workflow whose answer nobody waits for any more."""
@@ -99,6 +100,7 @@ def _options(services: Services, interaction: Interaction, ref: InteractionRef) 
     return {
         "id": interaction.workflow_id,
         "task_queue": services.task_queue,
+        "task_timeout": TASK_TIMEOUT,
         "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
         "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         "search_attributes": TypedSearchAttributes(

@@ -1,6 +1,7 @@
 """A decision is taken in Postgres; then its workflow is told. What could not be told is told again until it is."""
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 from temporalio.service import RPCError
@@ -13,6 +14,7 @@ from schema.handoffs import Handoff, HandoffRepository
 from workflows import ids
 from workflows.handoff import HandoffWorkflow
 
+GIVE_UP_AFTER = timedelta(days=1)
 AGAIN_S = 5.0
 """How often a process looks for decisions nobody told: one indexed query over rows that are normally none."""
 
@@ -48,4 +50,10 @@ async def keep_telling(services: Services) -> None:
 async def _tell_again(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:
     async with services.db.transaction(organisation) as session:
         handoff = await HandoffRepository(session).get(handoff_id)
-    await tell(services, organisation, handoff)
+    told = await tell(services, organisation, handoff)
+    if not told and handoff.decided_at and services.now() - handoff.decided_at > GIVE_UP_AFTER:
+        # Its workflow is gone for good (terminated, or lost with Temporal's state): a row nobody can deliver must not
+        # stand before those that can be. The decision itself stays on record.
+        log.error("a decision could not be told to its workflow", handoff=handoff_id)
+        async with services.db.transaction(organisation) as session:
+            await HandoffRepository(session).mark_told(handoff_id, services.now())

@@ -7,7 +7,7 @@ from functools import cached_property
 from domain.errors import CustomerNotFound, ToolFailure, ToolRefused
 from domain.facts import Account, Invoice
 from domain.ports import IntentScores, MailReceipt, OutboundMail, Ports, RefundReceipt, TicketReceipt
-from domain.values import CustomerId, Intent, Money, Priority
+from domain.values import CustomerId, Intent, InvoiceStatus, Money, Priority
 
 
 @dataclass

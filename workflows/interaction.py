@@ -103,6 +103,7 @@ class InteractionWorkflow:
             ),
             id=ids.handoff(self._start.organisation, opened.handoff_id),
             result_type=Resolution,
+            task_timeout=options.TASK_TIMEOUT,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"{opened.kind.value}: {reason}",
         )

@@ -5,6 +5,9 @@ from typing import TypedDict
 
 from temporalio.common import RetryPolicy
 
+TASK_TIMEOUT = timedelta(seconds=5)
+"""How long a worker that died goes unnoticed in the middle of a step. Steps take milliseconds."""
+
 
 class LocalOptions(TypedDict):
     start_to_close_timeout: timedelta
@@ -21,9 +24,9 @@ class RegularOptions(TypedDict):
 
 
 STEP = LocalOptions(
-    start_to_close_timeout=timedelta(seconds=5),
+    start_to_close_timeout=timedelta(seconds=4),
     schedule_to_close_timeout=timedelta(days=7),
-    local_retry_threshold=timedelta(seconds=8),
+    local_retry_threshold=timedelta(seconds=3),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=15)
     ),

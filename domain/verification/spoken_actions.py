@@ -59,13 +59,16 @@ _PROGRESS = re.compile(
 _BEING = re.compile(r"\b(?:is|are) (?:now |currently )?being (\w+)")
 _BY_US = re.compile(rf"\b(?:i|we|i've|we've|ive|weve)(?: have| had| did)?{_NOT}{_ADVERBS}(?: been able to)? (\w+)")
 _BEEN = re.compile(rf"\b(?:has|have|had|'s|'ve){_NOT}{_ADVERBS} been{_ADVERBS} (\w+)")
+_WAS = re.compile(rf"\b(?:was|were){_NOT}{_ADVERBS} (\w+)")
+_REFUNDING = re.compile(r"\b(re-?funding|reimbursing)\b")
 _LOOKS_PAST = re.compile(r"\w{2,}(?:ed|ept|ent|ade|ought|old|ung|own|elt)$")
+_IRREGULAR = frozenset(_FILES.joinpath("irregular_pasts.txt").read_text("utf-8").split())
 _NOUN_DONE = re.compile(
-    r"\b(?:refund|reimbursement|money|payment|credit)\b.{0,60}?\b(complete|done|successful|gone through|went through"
+    r"\b(?:refund|reimbursement|money|payment|credit|cash|funds)\b.{0,60}?\b(complete|done|successful|gone through|went through"
     r"|ready|confirmed|approved|arrived|in your (?:bank )?account|back (?:in|on|to))\b"
 )
 _NOUN_MOVING = re.compile(
-    r"\b(?:refund|reimbursement|money|payment|credit)\b.{0,60}?"
+    r"\b(?:refund|reimbursement|money|payment|credit|cash|funds)\b.{0,60}?"
     r"\b(on (?:its|the) way|under ?way|in progress|pending|coming|in the works)\b"
 )
 _ON_ITS_WAY = re.compile(r"\b(on (?:its|the|their) way|in transit|out for delivery)\b")
@@ -80,19 +83,23 @@ _TICKET = re.compile(
 )
 _PERSON = re.compile(
     r"\b(?:colleagues?|person|human|specialist|team|manager|agent|someone|supervisor|operator)\b(?: \w+){0,4}? "
-    r"(looking|reviewing|checking|working|handling|investigating|informed|aware|on it|taking care)\b"
+    r"(looking|reviewing|checking|working|handling|investigating|informed|aware|on it|taking care|signed|agreed"
+    r"|(?<=is )\w+ing|(?<=are )\w+ing)\b"
 )
+_GOT_BACK = re.compile(r"\byou(?:'ve| have)? (?:already |now )?(got|received|have)\b.{0,40}\bback\b")
 _ALL_DONE = re.compile(
     r"^(?:all |it's |it is |that's |consider it )?(?:done|sorted|completed|taken care of|all set|you're all set)\b"
 )
 _ASKED = re.compile(r"\b(?:whether|if)(?: (?:the|your|a|any|this|it|my))?$")
-_MOVING = (_NOUN_MOVING, _ON_ITS_WAY)
+_MOVING = (_NOUN_MOVING, _ON_ITS_WAY, _REFUNDING)
 _WE = re.compile(rf"\b(?:i|we|i've|we've)(?: have| had| did)?{_ADVERBS}$")
 _FIXED = (
     (_NOUN_DONE, "refund"),
     (_NOUN_MOVING, "refund"),
     (_ON_ITS_WAY, "issue"),
     (_TICKED, "refund"),
+    (_GOT_BACK, "refund"),
+    (_REFUNDING, "refund"),
     (_TICKET, "ticket"),
     (_PERSON, "looking"),
     (_TOLD, "handoff"),
@@ -101,7 +108,7 @@ _FIXED = (
 _NOT_YET_REAL = re.compile(
     r"\b(?:be|get|want|like|wish|prefer|if|whether|once|when|until|unless|to|or)"
     r"(?: (?:it|this|that|them|fully|\w+ly))?$"
-    r"|\b(?:would|want|like|wish)\b[^,;]{0,60}$"
+    r"|\byou(?:'d| would)? (?:like|want|wish|prefer)\b[^,;]{0,40}$"
 )
 
 
@@ -130,11 +137,11 @@ def _consequences(sentence: str) -> Iterator[Spoken]:
 
 def _own(sentence: str) -> Iterator[Spoken]:
     """Whatever else we say we did, and whatever is said to have been done: a verb nobody listed backs nothing."""
-    for pattern, by_us in ((_BY_US, True), (_BEEN, False)):
+    for pattern, by_us in ((_BY_US, True), (_BEEN, False), (_WAS, False)):
         for match in pattern.finditer(sentence):
             verb = match[1]
-            unlisted = _kind_of(verb, _PAST) == "other" and not _CONSEQUENCE.fullmatch(verb)
-            if unlisted and _LOOKS_PAST.fullmatch(verb) and verb not in _HARMLESS and not _is_state(verb, by_us):
+            past = verb in _IRREGULAR or _LOOKS_PAST.fullmatch(verb)
+            if past and not _CONSEQUENCE.fullmatch(verb) and verb not in _HARMLESS and not _is_state(verb, by_us):
                 yield _spoken(sentence, match, "other", by_us=by_us)
 
 

@@ -39,22 +39,22 @@ class MailServer:
             server.transport.abort()
         return otherwise if told in {None, "drop"} else str(told)
 
-    async def handle_MAIL(self, server: Any, _s: object, envelope: Any, address: str, _o: object) -> str:  # noqa: N802
+    async def handle_MAIL(self, server: Any, _s: object, envelope: Any, address: str, _o: object) -> str:
         envelope.mail_from = address
         return self.answer("mail", server, "250 OK")
 
-    async def handle_RCPT(self, server: Any, _s: object, envelope: Any, address: str, _o: object) -> str:  # noqa: N802
+    async def handle_RCPT(self, server: Any, _s: object, envelope: Any, address: str, _o: object) -> str:
         envelope.rcpt_tos.append(address)
         return self.answer("rcpt", server, "250 OK")
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, _s: object, envelope: Any) -> str:
         said = self.answer("dot", server, "250 OK queued as 1 for <ada@example.com>")
         if said.startswith("250"):
-            self.accepted.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore[arg-type]
-            self.over_tls.append(session.ssl is not None)
+            self.accepted.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+            self.over_tls.append(server.transport.get_extra_info("sslcontext") is not None)
         return said
 
-    async def handle_QUIT(self, server: Any, _s: object, _e: object) -> str:  # noqa: N802
+    async def handle_QUIT(self, server: Any, _s: object, _e: object) -> str:
         return self.answer("quit", server, "221 Bye")
 
     def login(self, _server: object, _session: object, _envelope: object, _mechanism: str, data: Any) -> AuthResult:
@@ -62,21 +62,26 @@ class MailServer:
         return AuthResult(success=data.password == b"right", handled=False)
 
 
-class _Protocol(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
+class _Protocol(SMTP):
     """Adds the two places aiosmtpd gives its handler no say in."""
 
     world: MailServer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.world.step("connect") == "drop":
-            transport.abort()  # type: ignore[attr-defined]
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
             return
         super().connection_made(transport)
 
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+    def _cut(self) -> None:
+        assert isinstance(self.transport, asyncio.Transport)
+        self.transport.abort()
+
+    async def smtp_DATA(self, arg: str) -> None:
         told = self.world.step("data")
         if told == "drop":
-            self.transport.abort()
+            self._cut()
         elif told:
             await self.push(told)
         else:

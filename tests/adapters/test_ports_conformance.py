@@ -4,7 +4,7 @@ A suite is a class without `Test` in its name. To hold another implementation to
 named `Test…` and give it the fixture the suite asks for.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -344,5 +344,5 @@ class TestSmtpMail(MailGatewaySuite):
 
 class TestEmbeddedIntentModel(IntentModelSuite):
     @pytest.fixture
-    def model(self, intents: EmbeddedIntentModel) -> Iterator[IntentModel]:
-        yield intents
+    def model(self, intents: EmbeddedIntentModel) -> IntentModel:
+        return intents

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -224,6 +223,7 @@ async def test_text_that_is_no_text_is_refused() -> None:
     assert server.seen == []
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # over loopback, as the test wants
 @pytest.mark.parametrize(("password", "works"), [("right", True), ("wrong", False)])
 async def test_a_failed_login_is_our_own_fault_and_may_be_tried_again(password: str, works: bool) -> None:
     async with mail_server(login=True) as server:
@@ -257,7 +257,7 @@ def test_the_sender_is_one_plain_address(sender: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ssl.SSLContext]]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
     """A certificate for 127.0.0.1 that nobody trusts yet, and the server's side of it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificate")
@@ -269,7 +269,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
     subprocess.run([*command.split(), "-keyout", str(key), "-out", str(crt)], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(crt, key)
-    yield crt, context
+    return crt, context
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
