@@ -80,7 +80,7 @@ class ReplyActivities:
         decision = record.decision
         if decision is None:
             return Draft(InteractionStatus.RUNNING, "", blocked_by="nothing_decided")
-        if trouble := _trouble(record, approved):
+        if trouble := self._trouble(record, approved):
             return Draft(InteractionStatus.RUNNING, "", blocked_by=trouble)
         outcome = Outcome.PROCEED if approved else decision.outcome
         decision = decision.model_copy(update={"outcome": outcome})
@@ -123,12 +123,22 @@ class ReplyActivities:
             await interactions.finish(interaction.id, draft.status, draft.reply, now)
         if interaction.mode is Mode.SHADOW:
             return ()
+        if resolution and resolution.decision is not HandoffDecision.APPROVED:
+            record = await self._drop_what_is_left(session, record)
         outlets = await self._reserve_outlets(session, record, resolution)
         await self._deliver(session, record, draft, outlets)
         await AuditRepository(session).append(
             AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id)
         )
         return outlets
+
+    async def _drop_what_is_left(self, session: Session, record: Record) -> Record:
+        """A person took over: what was reserved and not begun will not happen any more, and must not stay reserved."""
+        ledger = EffectRepository(session)
+        for standing in record.effects:
+            if standing.state is EffectState.RESERVED:
+                await ledger.close(standing, EffectState.FAILED, "taken_over", self._now())
+        return replace(record, effects=tuple(s for s in record.effects if s.state is not EffectState.RESERVED))
 
     async def _reserve_outlets(
         self, session: Session, record: Record, resolution: Resolution | None
@@ -174,14 +184,13 @@ class ReplyActivities:
         waiting = [s.effect for s in record.effects if not s.state.is_final and self._tools[s.effect.tool].outlet]
         return planned(waiting, self._tools)
 
-
-def _trouble(record: Record, approved: bool) -> str | None:
-    """An effect that is not certain: the reply could only guess, so a person looks."""
-    states = {standing.state for standing in record.effects}
-    if EffectState.UNKNOWN in states:
-        return "effect_unknown"
-    if EffectState.FAILED in states:
-        return "effect_failed"
-    if approved and not record.effects:
-        return "approval_no_longer_possible"
-    return None
+    def _trouble(self, record: Record, approved: bool) -> str | None:
+        """An effect that is not certain: the reply could only guess, so a person looks."""
+        states = {s.state for s in record.effects if s.state.is_final or not self._tools[s.effect.tool].outlet}
+        if states - {EffectState.CONFIRMED, EffectState.FAILED}:
+            return "effect_unknown"
+        if EffectState.FAILED in states:
+            return "effect_failed"
+        if approved and not record.effects:
+            return "approval_no_longer_possible"
+        return None

@@ -18,7 +18,7 @@ from domain.tools.tool import AnyTool, ToolCall
 from domain.values import CustomerId, Json, Money, Priority
 from schema.customers import CustomerRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus
-from schema.effects import Dispatched, Effect, EffectRepository, EffectStanding, Settled
+from schema.effects import Dispatched, Effect, EffectRepository, Settled
 from schema.interactions import InteractionRepository
 from schema.invoices import InvoiceRepository
 from schema.session import Database, Session
@@ -63,16 +63,9 @@ class ToolActivities:
             state = standing.state
             if not state.is_final:
                 state = EffectState.UNKNOWN if state is EffectState.DISPATCHED else EffectState.FAILED
-                await self._close(ledger, standing, state)
+                await ledger.close(standing, state, "attempts_used_up", self._now())
             await self._close_delivery(session, request, state)
         return EffectOutcome(effect_id=request.effect.effect_id, state=state)
-
-    async def _close(self, ledger: EffectRepository, standing: EffectStanding, state: EffectState) -> None:
-        code = "attempts_used_up"
-        if standing.attempt:
-            await ledger.settle(standing.effect.id, standing.attempt, state, error_code=code, at=self._now())
-        else:
-            await ledger.settle_atomic(standing.effect.id, state, error_code=code, at=self._now())
 
     async def _call_atomically(self, request: CallInput) -> EffectOutcome:
         """The tool writes in our own database: its effect and the record of it are one transaction."""

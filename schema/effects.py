@@ -205,6 +205,13 @@ class EffectRepository:
             raise Conflict("the effect has another standing", reason="settled_otherwise")
         return _settled(row)
 
+    async def close(self, standing: EffectStanding, state: EffectState, error_code: str, at: datetime) -> None:
+        """Settle an effect nobody will carry on with. One that is settled already stays as it is."""
+        if standing.attempt:
+            await self.settle(standing.effect.id, standing.attempt, state, error_code=error_code, at=at)
+        else:
+            await self.settle_atomic(standing.effect.id, state, error_code=error_code, at=at)
+
     async def withdraw(self, effect_id: EffectId, attempt: int, at: datetime) -> None:
         """This attempt certainly did not happen (nothing was sent): another one may be made, whatever the tool."""
         await self._session.first(_LOCK, effect_id=effect_id)

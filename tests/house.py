@@ -1,7 +1,8 @@
 """The whole product in one test process: real Postgres, real Temporal, the real worker and API, over ASGI.
 
-`async with open_house(postgres_url, temporal_address, folder) as h:` gives an HTTP client, the database and the Temporal client. Nothing of
-ours is replaced; what a test may choose are the tools, the mail server and the clock, which are given anyway.
+`async with open_house(postgres_url, temporal_address, folder) as h:` gives an HTTP client, the database and the
+Temporal client. Nothing of ours is replaced; what a test may choose are the tools, the mail server and the clock,
+which are given anyway.
 """
 
 import asyncio

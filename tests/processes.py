@@ -1,4 +1,4 @@
-"""The product as real processes, to be killed: `python -m api.main` and `python worker.py`, as an operator runs them."""
+"""The product as real processes, to be killed: `python -m api.main` and `python worker.py`."""
 
 import asyncio
 import contextlib

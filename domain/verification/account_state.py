@@ -44,7 +44,8 @@ _OTHER_OBJECT = re.compile(r"\b(?:ticket|request|handoff|case)\b")
 _LIFE = re.compile(
     r"\b(?:subscription|membership|contract|account|plan|trial) (?:\w+ )?"
     r"(?:ends?|ended|expires?|expired|renews?|renewed|stops?)\b"
-    r"|\b(?:overdue|past due|in arrears|late fees?)\b|\bno longer have (?:a|an|any) (?:subscription|membership|contract|account|plan)\b"
+    r"|\b(?:overdue|past due|in arrears|late fees?)\b"
+    r"|\bno longer have (?:a|an|any) (?:subscription|membership|contract|account|plan)\b"
 )
 _COUNT = re.compile(
     r"\b(\d+|no|one|two|three|four|five)(?: (open|unpaid|outstanding|paid|void))? invoices?\b(?! \w*\d)"

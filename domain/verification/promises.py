@@ -53,7 +53,8 @@ _SELLING = re.compile(
     r"|always|never again|forever|lifetime)\b"
 )
 _RIGHT = re.compile(
-    r"\b(eligible|entitled|deserve|owed an?|owe you|qualif(?:y|ies|ied)|legally|liable|liability|lawsuit|our fault|negligen\w+)\b"
+    r"\b(eligible|entitled|deserve|owed an?|owe you"
+    r"|qualif(?:y|ies|ied)|legally|liable|liability|lawsuit|our fault|negligen\w+)\b"
 )
 _POLITE = re.compile(
     r"\b(?:i|we)(?:'ll| will|'d| would) be (?:happy|glad) to (?:help|assist)(?: you)?(?= ?(?:[.!,]|$))"

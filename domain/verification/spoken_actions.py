@@ -64,8 +64,9 @@ _REFUNDING = re.compile(r"\b(re-?funding|reimbursing)\b")
 _LOOKS_PAST = re.compile(r"\w{2,}(?:ed|ept|ent|ade|ought|old|ung|own|elt)$")
 _IRREGULAR = frozenset(_FILES.joinpath("irregular_pasts.txt").read_text("utf-8").split())
 _NOUN_DONE = re.compile(
-    r"\b(?:refund|reimbursement|money|payment|credit|cash|funds)\b.{0,60}?\b(complete|done|successful|gone through|went through"
-    r"|ready|confirmed|approved|arrived|in your (?:bank )?account|back (?:in|on|to))\b"
+    r"\b(?:refund|reimbursement|money|payment|credit|cash|funds)\b.{0,60}?"
+    r"\b(complete|done|successful|gone through|went through|ready|confirmed|approved|arrived|in your (?:bank )?account"
+    r"|back (?:in|on|to))\b"
 )
 _NOUN_MOVING = re.compile(
     r"\b(?:refund|reimbursement|money|payment|credit|cash|funds)\b.{0,60}?"

@@ -144,6 +144,26 @@ async def test_a_system_that_is_down_for_a_moment_is_tried_again_even_if_it_is_n
     assert len(outside.done) == 1
 
 
+async def test_what_was_reserved_and_not_begun_is_dropped_when_a_person_takes_over(
+    keyless: House, outside: World
+) -> None:
+    """The ticket failed, so the mail that would have confirmed it never leaves: the person's own words do."""
+    outside.fault_of = lambda key, nth: "refuse"
+    await keyless.customer(email="c@example.com")
+    asked = (await keyless.chat(TROUBLE)).json()
+    path = f"/handoffs/{asked['handoff']['id']}/resolve"
+    assert (await keyless.http.post(path, json={"reply": "We are on it, Ana."})).status_code == 200
+    ended = await keyless.until_settled(asked["interactionId"])
+
+    assert [(a["tool"], a["arguments"].get("purpose"), a["effect"]) for a in ended["actions"]] == [
+        ("create_ticket", None, "failed"),
+        ("send_email", "ticket_confirmation", "failed"),
+        ("send_email", "reply", "confirmed"),
+    ]
+    (mail,) = keyless.mails()
+    assert "We are on it, Ana." in mail.get_content()
+
+
 async def test_P8_shadow_calls_nobody_and_decides_as_live_does(keyed: House, outside: World) -> None:
     await keyed.customer(email="c@example.com")
     await keyed.invoice("inv_1", 4_900)
