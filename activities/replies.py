@@ -127,9 +127,8 @@ class ReplyActivities:
             record = await self._drop_what_is_left(session, record)
         outlets = await self._reserve_outlets(session, record, resolution)
         await self._deliver(session, record, draft, outlets)
-        await AuditRepository(session).append(
-            AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id)
-        )
+        event = AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id)
+        await AuditRepository(session).append(event)
         return outlets
 
     async def _drop_what_is_left(self, session: Session, record: Record) -> Record:

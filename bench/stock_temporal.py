@@ -4,13 +4,13 @@ Kinder to it than a beginner would be: its pure steps stand in the workflow (thr
 as they include a model, it runs without the sandbox and does not pay for it.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
+import uvloop
 from fastapi import FastAPI
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -75,4 +75,4 @@ def create_app() -> FastAPI:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(StockTemporalWorkflow, UnsandboxedWorkflowRunner(), GrpcCompression.GZIP))
+    uvloop.run(work(StockTemporalWorkflow, UnsandboxedWorkflowRunner(), GrpcCompression.GZIP))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+import uvloop
 from fastapi import FastAPI
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -120,4 +121,4 @@ async def work(workflow: type, runner: WorkflowRunner, compression: GrpcCompress
 
 
 if __name__ == "__main__":
-    asyncio.run(work(TemporalFloorWorkflow, SANDBOX, GrpcCompression.NONE))
+    uvloop.run(work(TemporalFloorWorkflow, SANDBOX, GrpcCompression.NONE))

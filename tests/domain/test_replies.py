@@ -106,6 +106,9 @@ def test_a_reply_after_any_result_is_true(facts: Facts, first: EffectState, seco
     handoff = None if sure else HandoffKind.TAKEOVER
     assert issues(reply, Evidence.of(went_on, facts, done, handoff=handoff, mode=mode)) == []
     assert ("colleague as a priority" in reply) is not sure
+    lost = {EffectState.FAILED, EffectState.UNDONE} & {action.effect_state for action in done}
+    assert ("wasn't able to complete" in reply) is bool(lost)
+    assert ("can't tell yet" in reply) is (not sure and not lost)
 
 
 BY_CODE: dict[str, dict[str, object]] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decision import Issue
+from domain.decision import Issue, Reason
 from domain.handoff import HandoffKind
 from domain.interaction import EffectState
 from domain.values import AccountStatus, Mode, Money, Plan
@@ -143,6 +143,11 @@ def test_only_the_accounts_own_status_may_be_said(status: AccountStatus) -> None
         assert codes(f"We have {said.value} your account.", evidence) != set() or said is AccountStatus.ACTIVE
 
 
+def test_only_identifiers_of_a_result_vouch_for_themselves() -> None:
+    """A currency code or a sentence in a result would otherwise free the same words in a reply from every check."""
+    assert REFUNDED.known_ids - NOTHING.known_ids == {"rfd_005a7"}
+
+
 def test_a_number_between_two_currencies_matches_neither() -> None:
     assert codes("Your total is EUR 25.85 USD.") == {"unbacked_amount"}
 
@@ -217,6 +222,8 @@ def test_a_window_is_backed_by_the_rule_that_named_it_only() -> None:
     assert codes("It is outside our 30-day window.", refused) == set()
     assert codes("It is outside our 31-day window.", refused) == {"unbacked_period"}
     assert codes("It is outside our 30-day window.") == {"unbacked_period"}
+    aged = Reason(code="outside_window", rule="refund", facts={"facts.invoice.age_days": 45, "limits.window_days": 30})
+    assert codes("It is outside our 45-day window.", refused.model_copy(update={"reasons": (aged,)})) != set()
 
 
 def test_links_are_allowed_by_exact_host_over_https_only() -> None:
@@ -241,8 +248,10 @@ def test_the_customers_own_address_and_phone_may_be_said() -> None:
 
 
 def test_an_overlong_reply_is_refused_unread() -> None:
-    assert codes("please " * 1000) == {"too_long"}
-    assert len("please " * 1000) > MAX_REPLY
+    lie = "I've refunded you. "
+    assert codes(lie * 300) == {"too_long"}
+    assert len(lie * 300) > MAX_REPLY
+    assert "unconfirmed_action" in codes(lie * 100)
 
 
 REPEATED = ("1 ", "a.", "€1 ", "refund ", "within a ", "can refund ", "i have just ", "inv_1", "at a dot ", "a", "\n")
