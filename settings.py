@@ -102,6 +102,14 @@ class Settings(BaseSettings):
     """`auto`: for people on a terminal, JSON otherwise."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log line written."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """Port on which a worker shows the metrics of Temporal's SDK to Prometheus. 0: it does not."""
+    metrics_host: str = "127.0.0.1"
+    """Address a worker's metrics are shown on."""
+    otel_endpoint: str = Field("", validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    """Where traces go: the base URL of an OTLP/HTTP collector, `http://localhost:4318`. Empty: nothing is traced.
+    `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_TRACES_SAMPLER` are
+    understood too, as the OpenTelemetry SDK documents them."""
     data_dir: Path = Path(".data")
     """Where the one-machine stack keeps its state."""
 

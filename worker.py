@@ -25,6 +25,7 @@ from adapters.gateways.no_mail import NoMailGateway
 from adapters.gateways.smtp import SmtpMailGateway
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
+from adapters.telemetry import export_spans, service
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
 from domain.policies import PolicyBook
@@ -34,7 +35,16 @@ from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
 from schema.session import Database
 from settings import Settings, temporal_config
-from workflows.runtime import WORKFLOWS, connect, ensure_search_attributes, precompile
+from workflows.runtime import (
+    WORKFLOWS,
+    connect,
+    ensure_search_attributes,
+    flush_traces,
+    is_tracing,
+    metrics_runtime,
+    precompile,
+    start_tracing,
+)
 
 RETRY_S = 1.0
 
@@ -114,8 +124,15 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
     )
 
 
+def trace_steps(settings: Settings) -> None:
+    """Sends this process's spans where the settings say, if they say so. Safe to repeat."""
+    if settings.otel_endpoint and not is_tracing():
+        start_tracing(service("holdfast-worker"), export_spans(settings.otel_endpoint))
+
+
 async def run_worker(settings: Settings, *, client: Client | None = None, stop: asyncio.Event) -> None:
     """Works until `stop` is set, then lets what is running finish. Waits for Temporal to be there."""
+    trace_steps(settings)
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     try:
         client = client or await connected(settings, stop)
@@ -131,13 +148,16 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
             await stop.wait()
     finally:
         await db.close()
+        await asyncio.to_thread(flush_traces)
 
 
 async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     """A client, however long Temporal takes to come up; None when asked to stop first."""
+    address = f"{settings.metrics_host}:{settings.metrics_port}"
+    runtime = metrics_runtime(address) if settings.metrics_port else None
     while not stop.is_set():
         try:
-            return await connect(temporal_config(settings))
+            return await connect(temporal_config(settings), runtime=runtime)
         except RuntimeError:
             logging.getLogger(__name__).warning("Temporal is not there yet")
             with contextlib.suppress(TimeoutError):

@@ -5,6 +5,7 @@ import sys
 from typing import Literal
 
 import structlog
+from opentelemetry import trace
 
 
 def configure_logs(form: Literal["auto", "console", "json"], level: str) -> None:
@@ -12,6 +13,7 @@ def configure_logs(form: Literal["auto", "console", "json"], level: str) -> None
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -48,6 +50,15 @@ def _traceback(console: bool) -> structlog.typing.Processor:
     if console:
         return structlog.processors.format_exc_info
     return structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
+def _trace(_: structlog.typing.WrappedLogger, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leads from a line to its trace, where there is one."""
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        entry["trace_id"] = trace.format_trace_id(span.trace_id)
+        entry["span_id"] = trace.format_span_id(span.span_id)
+    return entry
 
 
 def _without_temporal_noise(

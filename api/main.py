@@ -8,19 +8,23 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from opentelemetry.propagate import set_global_textmap
 from temporalio.client import Client
 
 from adapters.failpoints import KillingFailpoints, NoFailpoints
 from adapters.logs import configure_logs
+from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import errors, openapi
+from api.correlation import Correlation
 from api.deps import Services
-from api.routes import chat, customers, handoffs, health, interactions
+from api.routes import chat, customers, handoffs, health, interactions, metrics
 from api.routes import errors as error_codes
 from api.telling import keep_telling
 from domain.ports import Failpoints
 from schema.session import Database
 from settings import Settings, temporal_config
-from workflows.runtime import connect
+from workflows import ids
+from workflows.runtime import connect, is_tracing, start_tracing
 
 DESCRIPTION = """Customer-engagement agents as durable workflows. Send a message, get a decided and explained answer;
 repeat it with the same `requestId` and get the same answer. Every error is a problem document with a stable `code`."""
@@ -49,6 +53,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
                 await telling
             await services.db.close()
 
+    meters = PrometheusMeters()
     app = FastAPI(
         title="Holdfast",
         version="0.1.0",
@@ -57,13 +62,31 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         # A redirect would be built from the Host header, and a body sent twice.
         redirect_slashes=False,
+        # Never its logs: they quote exceptions, and those may quote a customer.
+        telemetry={
+            "meter_provider": meters.provider,
+            "tracing": is_tracing(),
+            "operation_spans": False,
+            "logs": False,
+            "auto_configure": False,
+        },
     )
+    app.state.meters = meters
     app.state.max_body_bytes = settings.max_body_bytes
     errors.install(app)
-    for noun in (chat, interactions, customers, handoffs, error_codes, health):
+    for noun in (chat, interactions, customers, handoffs, error_codes, health, metrics):
         app.include_router(noun.router)
     openapi.install(app)
+    key = settings.id_key.get_secret_value().encode()
+    app.add_middleware(Correlation, logged=lambda name: ids.opaque(name, key))
     return app
+
+
+def trace_calls(settings: Settings) -> None:
+    """Sends this process's spans where the settings say, if they say so. Safe to repeat."""
+    if settings.otel_endpoint and not is_tracing():
+        set_global_textmap(TraceParent())
+        start_tracing(service("holdfast-api"), export_spans(settings.otel_endpoint))
 
 
 async def make_services(settings: Settings, temporal: Client | None) -> Services:
@@ -85,6 +108,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
 
 def server(settings: Settings) -> uvicorn.Server:
     """A uvicorn server for these settings, not yet serving."""
+    trace_calls(settings)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.api_host,

@@ -5,11 +5,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, ReplaySafeTracerProvider, create_tracer_provider
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.plugin import SimplePlugin
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -44,13 +49,50 @@ def _sandboxed(_: WorkflowRunner | None) -> WorkflowRunner:
     return SANDBOX
 
 
-async def connect(config: dict[str, Any], *, lazy: bool = False, interceptors: Iterable[Any] = ()) -> Client:
+def start_tracing(resource: Resource, spans: SpanProcessor) -> None:
+    """Once per process, before anything connects: from then on clients, workers and the API make spans."""
+    provider = create_tracer_provider(resource=resource)
+    provider.add_span_processor(spans)
+    trace.set_tracer_provider(provider)
+
+
+def is_tracing() -> bool:
+    """Whether this process makes spans that survive replay."""
+    return isinstance(trace.get_tracer_provider(), ReplaySafeTracerProvider)
+
+
+def flush_traces() -> None:
+    """Blocks until the spans made so far are sent or given up."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, ReplaySafeTracerProvider):
+        provider.force_flush()
+
+
+def temporal_plugins() -> list[SimplePlugin]:
+    """Ours, and the one that makes spans where this process traces. It comes second: it adds to our sandbox."""
+    return [temporal_plugin(), *([OpenTelemetryPlugin(add_temporal_spans=True)] if is_tracing() else ())]
+
+
+def metrics_runtime(address: str) -> Runtime:
+    """Temporal's SDK, showing its own metrics at `http://<address>/metrics`. Raises if the address is taken."""
+    prometheus = PrometheusConfig(address, counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True)
+    return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
+
+
+async def connect(
+    config: dict[str, Any],
+    *,
+    lazy: bool = False,
+    interceptors: Iterable[Any] = (),
+    runtime: Runtime | None = None,
+) -> Client:
     """A client from `temporalio.envconfig` options. Lazy clients cannot run workers; others fail if nobody answers."""
     options = {"target_host": "127.0.0.1:7233", **config}
     local = options["target_host"].startswith(("127.", "localhost"))
     return await Client.connect(
         **options,
-        plugins=[temporal_plugin()],
+        plugins=temporal_plugins(),
+        runtime=runtime,
         lazy=lazy,
         interceptors=list(interceptors),
         grpc_compression=GrpcCompression.NONE if local else GrpcCompression.GZIP,

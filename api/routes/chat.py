@@ -1,6 +1,7 @@
 """`POST /chat`: one message in, one decided and explained answer out."""
 
 import re
+import time
 from datetime import timedelta
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from api.errors import problem
 from api.fields import Body, Key, Message, ObjectId
 from api.idempotency import new_interaction, request_key
 from api.intake import Taken, take
+from api.meters import MetersDep
 from api.strict_json import StrictRoute
+from domain.errors import RequestIdReused
 from domain.values import Json, Mode
 
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
@@ -50,6 +53,7 @@ async def post_chat(
     request: ChatRequest,
     caller: CallerDep,
     services: ServicesDep,
+    meters: MetersDep,
     idempotency_key: Annotated[list[Key] | None, Header()] = None,
     prefer: Annotated[str | None, Header()] = None,
 ) -> JSONResponse:
@@ -59,7 +63,14 @@ async def post_chat(
         raise problem(404, "agent_not_found", "no such agent")  # one agent is shipped, and it has no id yet
     key = request_key(request.request_id, idempotency_key or [])
     new = new_interaction(services, caller, request, key)
-    taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))
+    started = time.perf_counter()
+    try:
+        taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))
+    except RequestIdReused:
+        meters.conflicted()
+        raise
+    waited_s = time.perf_counter() - started
+    meters.answered(outcome_of(taken), request.mode, replayed=taken.replayed, waited_s=waited_s)
     return said(taken, links(services, taken.interaction))
 
 
@@ -71,6 +82,13 @@ def said(taken: Taken, where: Links) -> JSONResponse:
         return JSONResponse(answer, headers=headers)
     pending = PendingAnswer.of(taken.interaction, where).model_dump(mode="json")
     return JSONResponse(pending, status_code=202, headers={**headers, "Location": where.self, "Retry-After": "1"})
+
+
+def outcome_of(taken: Taken) -> str:
+    """The decision's outcome; `pending` while there is no answer, `none` for an answer without a decision."""
+    if taken.answer is None:
+        return "pending"
+    return str((taken.answer.get("decision") or {}).get("outcome") or "none")
 
 
 def wait_of(prefer: str | None, default: timedelta) -> timedelta:

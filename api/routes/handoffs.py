@@ -8,6 +8,7 @@ from api.answers import shown_effect
 from api.auth import Caller, CallerDep, Scope
 from api.deps import Services, ServicesDep
 from api.fields import Body, Digest, Instant, Message, Note, ObjectId, Page
+from api.meters import Meters, MetersDep
 from api.strict_json import StrictRoute
 from api.telling import tell
 from domain.answer import ShownAction
@@ -113,32 +114,33 @@ async def get_handoff(handoff_id: HandoffPath, caller: CallerDep, services: Serv
 
 @router.post("/{handoffId}/approve", summary="Yes, to exactly these arguments", responses={409: {}})
 async def approve_handoff(
-    handoff_id: HandoffPath, body: ApproveBody, caller: CallerDep, services: ServicesDep
+    handoff_id: HandoffPath, body: ApproveBody, caller: CallerDep, services: ServicesDep, meters: MetersDep
 ) -> HandoffDetail:
     """Consumed once. A stale digest is 409; your own repeat returns the first answer; anybody else's is 409."""
     words = {"note": body.note} if body.note else None
-    return await _decide(services, caller, handoff_id, HandoffDecision.APPROVED, words, body.digest)
+    return await _decide(services, meters, caller, handoff_id, HandoffDecision.APPROVED, words, body.digest)
 
 
 @router.post("/{handoffId}/reject", summary="No", responses={409: {}})
 async def reject_handoff(
-    handoff_id: HandoffPath, body: RejectBody, caller: CallerDep, services: ServicesDep
+    handoff_id: HandoffPath, body: RejectBody, caller: CallerDep, services: ServicesDep, meters: MetersDep
 ) -> HandoffDetail:
     words = body.model_dump(mode="json", exclude_none=True)
-    return await _decide(services, caller, handoff_id, HandoffDecision.REJECTED, words)
+    return await _decide(services, meters, caller, handoff_id, HandoffDecision.REJECTED, words)
 
 
 @router.post("/{handoffId}/resolve", summary="Answer the customer yourself", responses={409: {}})
 async def resolve_handoff(
-    handoff_id: HandoffPath, body: ResolveBody, caller: CallerDep, services: ServicesDep
+    handoff_id: HandoffPath, body: ResolveBody, caller: CallerDep, services: ServicesDep, meters: MetersDep
 ) -> HandoffDetail:
     """Nothing that was proposed runs; your words go to the customer as written."""
     words = body.model_dump(mode="json", exclude_none=True)
-    return await _decide(services, caller, handoff_id, HandoffDecision.RESOLVED, words)
+    return await _decide(services, meters, caller, handoff_id, HandoffDecision.RESOLVED, words)
 
 
 async def _decide(
     services: Services,
+    meters: Meters,
     caller: Caller,
     handoff_id: str,
     decision: HandoffDecision,
@@ -147,6 +149,8 @@ async def _decide(
 ) -> HandoffDetail:
     caller.need(Scope.OPERATOR)
     decided = await _record_decision(services, caller, HandoffId(handoff_id), decision, words, digest)
+    if decided.first:
+        meters.decided(decision)
     services.failpoints.hit("F9")
     if decided.record.told_at is None:
         await tell(services, caller.organisation, decided.record)

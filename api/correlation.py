@@ -1,0 +1,43 @@
+"""`X-Request-Id`: one name for one HTTP exchange, the caller's or ours, in the answer and in every log line about it.
+
+It is not the `requestId` of a body: that one is the idempotency key and outlives the exchange.
+"""
+
+import re
+from collections.abc import Callable
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from schema.base import new_id
+
+HEADER = b"x-request-id"
+_VISIBLE = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class Correlation:
+    """Outermost: answers that never reach a route carry it too. `logged` turns an id into what logs may show of it."""
+
+    def __init__(self, app: ASGIApp, logged: Callable[[str], str]) -> None:
+        self._app = app
+        self._logged = logged
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = given(scope) or new_id("http")
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (HEADER, name.encode())]}
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(http_request_id=self._logged(name)):
+            await self._app(scope, receive, sending)
+
+
+def given(scope: Scope) -> str | None:
+    """The caller's id: sent once, 1 to 128 visible ASCII characters. Anything else counts as none."""
+    sent = [value for name, value in scope["headers"] if name == HEADER]
+    return sent[0].decode() if len(sent) == 1 and _VISIBLE.fullmatch(sent[0]) else None

@@ -1,0 +1,36 @@
+"""What routes count. The entry point plugs in where it goes."""
+
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from domain.handoff import HandoffDecision
+from domain.values import Mode
+
+
+class Meters(Protocol):
+    """Counts, without I/O. No argument may name a person: every value becomes a label, and labels are few."""
+
+    def answered(self, outcome: str, mode: Mode, *, replayed: bool, waited_s: float) -> None:
+        """A request with a message has its answer, or its 202 (`pending`)."""
+        ...
+
+    def decided(self, decision: HandoffDecision) -> None:
+        """A person decided a handoff, for the first time."""
+        ...
+
+    def conflicted(self) -> None:
+        """A request id came again with another body."""
+        ...
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Every metric of this process and the content type, for a scraper that accepts `accept`."""
+        ...
+
+
+async def get_meters(request: Request) -> Meters:
+    meters: Meters = request.app.state.meters
+    return meters
+
+
+MetersDep = Annotated[Meters, Depends(get_meters)]
