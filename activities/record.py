@@ -51,7 +51,9 @@ class Record:
                 result=_preview(tools[action.tool], action.arguments, self.facts),
             )
             for action in (self.decision.actions if self.decision else ())
-            if action.tool in tools and tools[action.tool].has_consequences
+            if action.outcome is not Outcome.REFUSE
+            and action.tool in tools
+            and tools[action.tool].has_consequences
         ]
 
     def answer(

@@ -89,9 +89,11 @@ class ReplyActivities:
             return Draft(InteractionStatus.WAITING_FOR_HUMAN, holding_reply(decision, decision.priority))
         reply = compose_reply(decision, record.facts, done, intent=decision.intent, draft=None)
         issues = verify_reply(reply, Evidence.of(decision, record.facts, done, mode=record.interaction.mode))
-        if issues:
-            return Draft(InteractionStatus.RUNNING, reply, issues, blocked_by="reply_not_backed")
-        return Draft(status_of(outcome), reply)
+        if not issues:
+            return Draft(status_of(outcome), reply)
+        if record.interaction.mode is Mode.SHADOW:  # says what live would have said, and why
+            return Draft(InteractionStatus.WAITING_FOR_HUMAN, holding_reply(decision, decision.priority), issues)
+        return Draft(InteractionStatus.RUNNING, reply, issues, blocked_by="reply_not_backed")
 
     async def _by_operator(self, session: Session, record: Record, resolution: Resolution) -> Draft:
         """A person's words are theirs: they leave as written."""

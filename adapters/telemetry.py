@@ -1,4 +1,4 @@
-"""Metrics and traces. Nothing personal leaves: label values are ours and few, and spans keep only what is listed here."""
+"""Metrics and traces. Nothing personal leaves: labels are ours and few, and spans keep only what is listed here."""
 
 from collections.abc import Sequence
 

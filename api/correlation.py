@@ -1,4 +1,4 @@
-"""`X-Request-Id`: one name for one HTTP exchange, the caller's or ours, in the answer and in every log line about it.
+"""`X-Request-Id`: one name for one HTTP exchange, the caller's or ours, in every log line about it.
 
 It is not the `requestId` of a body: that one is the idempotency key and outlives the exchange.
 """
@@ -16,7 +16,9 @@ _VISIBLE = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class Correlation:
-    """Outermost: answers that never reach a route carry it too. `logged` turns an id into what logs may show of it."""
+    """Outermost: answers that never reach a route carry it too. `logged` turns an id into what logs may show of it.
+
+    A caller's id is answered with. Ours is not: answers that must not differ, must not differ in a header either."""
 
     def __init__(self, app: ASGIApp, logged: Callable[[str], str]) -> None:
         self._app = app
@@ -26,7 +28,8 @@ class Correlation:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = given(scope) or new_id("http")
+        sent = given(scope)
+        name = sent or new_id("http")
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -34,7 +37,7 @@ class Correlation:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(http_request_id=self._logged(name)):
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, sending if sent else send)
 
 
 def given(scope: Scope) -> str | None:

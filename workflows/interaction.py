@@ -44,9 +44,13 @@ class InteractionWorkflow:
 
     @workflow.run
     async def run(self, start: InteractionRef) -> InteractionResult:
-        status = await self._tell_the_story()
-        self._mark(status)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        try:
+            status = await self._tell_the_story()
+            self._mark(status)
+        finally:
+            # Whoever waits for an answer hears at once, also that there is none; then the request may be repeated.
+            self._answered = self._answered or InteractionStatus.FAILED
+            await workflow.wait_condition(workflow.all_handlers_finished)
         return InteractionResult(status=status, outcome=self._verdict.outcome, intent=self._verdict.intent)
 
     async def _tell_the_story(self) -> InteractionStatus:

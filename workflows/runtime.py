@@ -17,15 +17,16 @@ from temporalio.plugin import SimplePlugin
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression
 from temporalio.worker import WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from workflows.attributes import SEARCH_ATTRIBUTES
 from workflows.handoff import HandoffWorkflow
 from workflows.interaction import InteractionWorkflow
+from workflows.sandbox import LeanSandbox
 
 WORKFLOWS: tuple[type, ...] = (InteractionWorkflow, HandoffWorkflow)
 
-SANDBOX = SandboxedWorkflowRunner(
+SANDBOX = LeanSandbox(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
         "domain", "activities", "schema", "workflows.attributes", "workflows.ids", "workflows.options"
     )

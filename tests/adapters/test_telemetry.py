@@ -23,7 +23,7 @@ from temporalio.worker import Replayer
 
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.telemetry import SHOWN, DiscreetExporter, TraceParent
-from tests.house import House
+from tests.house import DEMO, House
 from tests.postgres import PostgresServer
 from tests.processes import Processes, processes
 from tests.temporal import DevServer, free_port
@@ -71,14 +71,14 @@ class Collector:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - spans come over a socket
                 await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
 async def collector() -> AsyncIterator[Collector]:
     found = Collector(free_port())
-    server = _Server(uvicorn.Config(found, port=found.port, log_config=None, access_log=False, lifespan="off"))  # type: ignore[arg-type]
+    server = _Server(uvicorn.Config(found, port=found.port, log_config=None, access_log=False, lifespan="off"))
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(30):
         while not server.started:
@@ -98,22 +98,34 @@ class Traced:
     collected: Collector
     house: House
     running: Processes
-    answer: dict[str, Any]
+    interaction_id: str
     worker_metrics: str
 
     async def history(self) -> Any:
-        async with self.house.db.transaction(_demo()) as session:
+        async with self.house.db.transaction(DEMO) as session:
             from sqlalchemy import text
 
-            row = await session.first(text("SELECT workflow_id FROM interactions LIMIT 1"))
+            row = await session.first(
+                text("SELECT workflow_id FROM interactions WHERE id = :id"), id=self.interaction_id
+            )
         assert row is not None
         return await self.house.temporal.get_workflow_handle(row.workflow_id).fetch_history()
 
 
-def _demo() -> Any:
-    from tests.house import DEMO
-
-    return DEMO
+async def say(house: House, message: str) -> dict[str, Any]:
+    """One message, by a caller who traces and puts a customer's address wherever a request has room for it."""
+    answer = await house.http.post(
+        f"/chat?query={CANARY}",
+        json={"customerId": f"{CANARY}@example.com", "message": message},
+        headers={
+            "traceparent": f"00-{TRACE}-{CALLER}-01",
+            "tracestate": f"vendor={CANARY}",
+            "baggage": f"email={CANARY}",
+            "User-Agent": CANARY,
+        },
+    )
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
 
 
 @pytest.fixture(scope="module")
@@ -135,26 +147,18 @@ async def traced(
             async with processes(url, temporal, tmp_path_factory.mktemp("traced"), models) as (running, house):
                 await house.customer(f"{CANARY}@example.com", name=f"Name {CANARY}")
                 await house.invoice("inv_1", 4_900, customer_id=f"{CANARY}@example.com")
-                answer = await house.http.post(
-                    f"/chat?query={CANARY}",
-                    json={"customerId": f"{CANARY}@example.com", "message": f"please refund invoice inv_1 {CANARY}"},
-                    headers={
-                        "traceparent": f"00-{TRACE}-{CALLER}-01",
-                        "tracestate": f"vendor={CANARY}",
-                        "baggage": f"email={CANARY}",
-                        "User-Agent": CANARY,
-                        "X-Request-Id": "trace-me",
-                    },
-                )
-                assert answer.status_code == 200, answer.text
-                await house.until_settled(answer.json()["interactionId"])
+                answer = await say(house, "please refund invoice inv_1")
+                assert answer["decision"]["outcome"] == "proceed", answer
+                await house.until_settled(answer["interactionId"])
+                await say(house, f"my door code is {CANARY}")
                 await house.http.get("/customers/nobody", headers={"X-Request-Id": "known-to-the-caller"})
+                await house.http.get("/customers/nobody")
                 await house.http.get("/customers/nobody", headers={"X-Request-Id": f"{CANARY}@example.com"})
                 async with httpx2.AsyncClient() as scraper:
                     shown = (await scraper.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
                 wanted = {"POST /chat", "RunWorkflow:interaction", "RunActivity:tools.call"}
                 await collected.until(lambda: wanted <= set(collected.names()))
-                yield Traced(collected, house, running, answer.json(), shown)
+                yield Traced(collected, house, running, answer["interactionId"], shown)
         finally:
             patch.undo()
     postgres.drop(url)
@@ -213,6 +217,7 @@ async def test_a_log_line_names_the_request_and_its_trace(traced: Traced) -> Non
     (line,) = [line for line in log.splitlines() if '"http_request_id": "known-to-the-caller"' in line]
     assert '"code": "customer_not_found"' in line
     assert '"trace_id": "' in line
+    assert '"http_request_id": "http_' in log, "an exchange without a name gets one"
     assert '"http_request_id": "~' in log, "an id that could be a person's address is hashed"
 
 

@@ -1,8 +1,5 @@
 """`/metrics`, and the name every HTTP exchange has."""
 
-import asyncio
-import re
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -39,7 +36,7 @@ async def test_every_answer_is_counted_by_outcome_mode_and_repetition(api: Api) 
     body = {"customerId": customer, "message": REFUND, "requestId": "m1"}
     for _ in range(2):
         assert (await api.http.post("/chat", json=body)).status_code == 200
-    await api.http.post("/chat", json={**body, "requestId": "m2", "mode": "shadow"})
+    await api.http.post("/chat", json={**body, "requestId": "m2", "mode": "shadow", "message": "which plan am I on?"})
     await api.http.post("/chat", json={**body, "requestId": "m3", "message": "let me talk to a human"})
     counted = await grown(api, before, "holdfast_answers_total")
     assert counted == {
@@ -80,7 +77,7 @@ async def test_a_persons_decision_is_counted_once_however_often_it_is_sent(api: 
 
 async def test_requests_are_measured_by_route_and_no_label_comes_from_a_caller(api: Api) -> None:
     await api.http.get(f"/customers/{PERSONAL}?q={PERSONAL}", headers={"Host": PERSONAL, "User-Agent": PERSONAL})
-    await api.http.request(PERSONAL.upper().replace("@", "").replace(".", ""), "/healthz")
+    await api.http.request("PURGE", "/healthz")
     await api.http.get(f"/{PERSONAL}")
     samples = await metrics(api)
     routes = {dict(labels).get("http_route") for name, labels in samples if name.startswith("http_server_request")}
@@ -103,14 +100,13 @@ async def test_a_callers_request_id_comes_back(api: Api, sent: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"x" * 129, b"two words", b"caf\xc3\xa9", b"a\tb", b"1\r\nX-Request-Id: 2"])
-async def test_a_request_id_that_is_none_is_replaced(api: Api, sent: bytes) -> None:
+async def test_a_request_id_that_is_none_is_not_repeated(api: Api, sent: bytes) -> None:
     answer = await api.raw(b"GET /healthz HTTP/1.1\r\nX-Request-Id: " + sent)
     assert answer.status == 200
-    assert re.fullmatch(r"http_[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert "x-request-id" not in answer.headers
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("DELETE", "/healthz"), ("POST", "/chat")])
-async def test_a_refusal_has_a_request_id_too_and_every_request_another(api: Api, method: str, path: str) -> None:
-    answers = await asyncio.gather(*(api.http.request(method, path) for _ in range(5)))
-    assert len({a.headers["x-request-id"] for a in answers}) == 5
-    assert all(a.status_code >= 400 for a in answers)
+async def test_a_refusal_carries_the_callers_request_id_too(api: Api, method: str, path: str) -> None:
+    answer = await api.http.request(method, path, headers={"X-Request-Id": "r-1"})
+    assert (answer.headers["x-request-id"], answer.is_error) == ("r-1", True)
