@@ -74,12 +74,16 @@ async def post_chat(
     return said(taken, links(services, taken.interaction))
 
 
+IN_ORDER = tuple(field.alias or name for name, field in ChatAnswer.model_fields.items())
+"""As documented: the database keeps an answer's members in an order of its own."""
+
+
 def said(taken: Taken, where: Links) -> JSONResponse:
     """The stored answer, verbatim: it was checked when it was made. Or 202: safe with us, and here is where to look."""
     headers = {"Idempotent-Replayed": "true"} if taken.replayed else {}
     if taken.answer is not None:
         answer = {**taken.answer, "replayed": taken.replayed, "links": where.model_dump(mode="json")}
-        return JSONResponse(answer, headers=headers)
+        return JSONResponse({name: answer[name] for name in IN_ORDER if name in answer}, headers=headers)
     pending = PendingAnswer.of(taken.interaction, where).model_dump(mode="json")
     return JSONResponse(pending, status_code=202, headers={**headers, "Location": where.self, "Retry-After": "1"})
 
