@@ -114,7 +114,6 @@ def _options(services: Services, interaction: Interaction, ref: InteractionRef) 
             ]
         ),
         "static_summary": f"{interaction.channel.value} message, {interaction.mode.value}",
-        "static_details": f"Interaction `{interaction.id}` of conversation `{interaction.conversation_id}`.",
         "priority": Priority(fairness_key=ref.organisation),
     }
 

@@ -127,7 +127,7 @@ class InteractionWorkflow:
 
     async def _judge(self) -> Verdict:
         return await workflow.execute_local_activity_method(
-            DecisionActivities.judge, self._start, summary="what is wanted, and may we?", **options.STEP
+            DecisionActivities.judge, self._start, **options.STEP
         )
 
     async def _admit(self, resolution: Resolution) -> Verdict:
@@ -166,7 +166,6 @@ class InteractionWorkflow:
         return await workflow.execute_local_activity_method(
             ReplyActivities.commit,
             CommitInput(interaction=self._start, resolution=resolution),
-            summary="compose, check and let out the reply",
             **options.STEP,
         )
 
