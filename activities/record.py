@@ -51,9 +51,7 @@ class Record:
                 result=_preview(tools[action.tool], action.arguments, self.facts),
             )
             for action in (self.decision.actions if self.decision else ())
-            if action.outcome is not Outcome.REFUSE
-            and action.tool in tools
-            and tools[action.tool].has_consequences
+            if action.outcome is not Outcome.REFUSE and action.tool in tools and tools[action.tool].has_consequences
         ]
 
     def answer(

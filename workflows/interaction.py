@@ -126,9 +126,7 @@ class InteractionWorkflow:
             await self._call(outlet)
 
     async def _judge(self) -> Verdict:
-        return await workflow.execute_local_activity_method(
-            DecisionActivities.judge, self._start, **options.STEP
-        )
+        return await workflow.execute_local_activity_method(DecisionActivities.judge, self._start, **options.STEP)
 
     async def _admit(self, resolution: Resolution) -> Verdict:
         return await workflow.execute_local_activity_method(
