@@ -2,10 +2,14 @@
 
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+
+PATIENCE = 100
+"""Tenths of a second the tour waits for a decision to have its consequence."""
 
 STORIES = (
     ("A small refund within 30 days: the rules decide", "cust_123", "Please refund my last invoice inv_1001."),
@@ -27,7 +31,32 @@ def tour(api: str) -> Iterator[str]:
             if answer.status_code >= 400:
                 yield f"  answer            {answer.status_code} {answer.text[:200]}"
                 continue
-            yield from _story(answer.json(), http.post("/chat", json=body).json())
+            first = answer.json()
+            yield from _story(first, http.post("/chat", json=body).json())
+            if (first.get("handoff") or {}).get("kind") == "approval":
+                yield from _approval(http, first)
+
+
+def _approval(http: httpx2.Client, asked: dict[str, Any]) -> Iterator[str]:
+    """What a person does next, and what follows from it."""
+    yield "\nA person says yes: exactly what was shown happens, once"
+    path = f"/handoffs/{asked['handoff']['id']}"
+    shown = http.get(path).json()
+    for action in shown["proposed"]:
+        yield f"  shown             {action['tool']} {json.dumps(action['arguments'])}"
+    decided = http.post(f"{path}/approve", json={"digest": shown["digest"], "note": "looks right"}).json()
+    yield f"  approved          by {decided['decidedBy']}, bound to digest {shown['digest'][:12]}…"
+    ended = asked
+    for _ in range(PATIENCE):
+        ended = http.get(f"/interactions/{asked['interactionId']}").json()
+        if ended.get("finishedAt"):
+            break
+        time.sleep(0.1)
+    for action in ended["actions"]:
+        yield f"  effect            {action['tool']} {action['effect']}"
+    yield f"  reply             {ended['reply']}"
+    again = http.post(f"{path}/approve", json={"digest": shown["digest"], "note": "looks right"})
+    yield f"  approved again    {again.status_code}: nothing more happens"
 
 
 def _story(first: dict[str, Any], again: dict[str, Any]) -> Iterator[str]:
