@@ -113,6 +113,7 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
             calls.call,
             calls.give_up,
             replies.commit,
+            replies.fail,
             handoffs.open,
             handoffs.mark_breached,
         ],

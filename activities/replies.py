@@ -11,9 +11,16 @@ from activities.record import Record, planned, read_record, status_of
 from domain.decision import Decision, Issue, Outcome
 from domain.digest import digest
 from domain.handoff import HandoffDecision, Resolution
-from domain.interaction import CommitInput, Committed, EffectState, InteractionStatus, PlannedEffect
+from domain.interaction import (
+    CommitInput,
+    Committed,
+    EffectState,
+    InteractionRef,
+    InteractionStatus,
+    PlannedEffect,
+)
 from domain.ports import Failpoints
-from domain.replies import compose_reply, holding_reply, operator_declined_reply
+from domain.replies import compose_reply, failed_reply, holding_reply, operator_declined_reply
 from domain.tools.send_email import send_email
 from domain.tools.tool import AnyTool
 from domain.values import Mode
@@ -69,6 +76,27 @@ class ReplyActivities:
                 return Committed(blocked_by=draft.blocked_by)
             outlets = await self._store(session, record, draft, request.resolution)
         return Committed(status=draft.status, outlets=outlets)
+
+    @activity.defn(name="replies.fail")
+    @durable
+    async def fail(self, ref: InteractionRef) -> Committed:
+        """Say that it could not be done, where nobody can be asked: a shadow run that met an error, for instance."""
+        async with self._db.transaction(ref.organisation) as session:
+            record = await read_record(session, ref, self._now())
+            decision = record.decision or Decision()
+            reply = failed_reply(decision, record.facts, ())
+            answer = record.answer(self._tools, status=InteractionStatus.FAILED, reply=reply)
+            await InteractionRepository(session).answer(
+                ref.interaction_id,
+                status=InteractionStatus.FAILED,
+                intent=decision.intent,
+                confidence=decision.confidence,
+                outcome=decision.outcome,
+                reply=reply,
+                answer=answer.model_dump(mode="json"),
+                at=self._now(),
+            )
+        return Committed(status=InteractionStatus.FAILED)
 
     async def _draft(self, session: Session, record: Record, resolution: Resolution | None) -> Draft:
         if resolution and resolution.decision is not HandoffDecision.APPROVED:

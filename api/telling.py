@@ -2,38 +2,55 @@
 
 import asyncio
 from datetime import timedelta
+from enum import Enum
 
 import structlog
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.deps import Services
 from domain.errors import HoldfastError
 from domain.handoff import Resolution
 from domain.values import HandoffId, OrganisationId
 from schema.handoffs import Handoff, HandoffRepository
+from schema.interactions import InteractionRepository
 from workflows import ids
 from workflows.handoff import HandoffWorkflow
 
-GIVE_UP_AFTER = timedelta(days=1)
+GIVE_UP_AFTER = timedelta(minutes=10)
+"""A workflow that is not there by then was terminated, or lost with Temporal's state."""
 AGAIN_S = 5.0
 """How often a process looks for decisions nobody told: one indexed query over rows that are normally none."""
 
 log = structlog.get_logger("telling")
 
 
-async def tell(services: Services, organisation: OrganisationId, handoff: Handoff) -> bool:
-    """Signal the decision to its workflow. False if Temporal could not take it now; it stays marked as untold."""
+class Told(Enum):
+    YES = "yes"
+    NOT_NOW = "not now"
+    """Temporal cannot be reached, or is busy: it stays marked as untold."""
+    NO_WORKFLOW = "no workflow"
+    """Nobody is there to hear it: the workflow is not there yet, or not any more."""
+
+
+async def tell(services: Services, organisation: OrganisationId, handoff: Handoff) -> Told:
+    """Signal the decision to its workflow, and mark it as told."""
     if handoff.decision is None:
-        return False
+        return Told.NO_WORKFLOW
     workflow = services.temporal.get_workflow_handle(ids.handoff(organisation, handoff.id))
     try:
         await workflow.signal(HandoffWorkflow.decided, Resolution(handoff_id=handoff.id, decision=handoff.decision))
-    except (RPCError, RuntimeError):
-        return False
+    except RPCError as error:
+        return Told.NO_WORKFLOW if error.status is RPCStatusCode.NOT_FOUND else Told.NOT_NOW
+    except RuntimeError:
+        return Told.NOT_NOW
     services.failpoints.hit("F10")
+    await _mark_told(services, organisation, handoff.id)
+    return Told.YES
+
+
+async def _mark_told(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:
     async with services.db.transaction(organisation) as session:
-        await HandoffRepository(session).mark_told(handoff.id, services.now())
-    return True
+        await HandoffRepository(session).mark_told(handoff_id, services.now())
 
 
 async def keep_telling(services: Services) -> None:
@@ -50,10 +67,14 @@ async def keep_telling(services: Services) -> None:
 async def _tell_again(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:
     async with services.db.transaction(organisation) as session:
         handoff = await HandoffRepository(session).get(handoff_id)
-    told = await tell(services, organisation, handoff)
-    if not told and handoff.decided_at and services.now() - handoff.decided_at > GIVE_UP_AFTER:
-        # Its workflow is gone for good (terminated, or lost with Temporal's state): a row nobody can deliver must not
-        # stand before those that can be. The decision itself stays on record.
+        interaction = await InteractionRepository(session).get(handoff.interaction_id)
+    if await tell(services, organisation, handoff) is not Told.NO_WORKFLOW:
+        return
+    decided_at = handoff.decided_at or services.now()
+    if interaction.finished_at is None and services.now() - decided_at < GIVE_UP_AFTER:
+        return  # Its workflow is about to start.
+    # It was heard before (a crash came between signal and mark), or its workflow is gone for good. A row nobody can
+    # deliver must not stand before those that can be; the decision itself stays on record.
+    if interaction.finished_at is None:
         log.error("a decision could not be told to its workflow", handoff=handoff_id)
-        async with services.db.transaction(organisation) as session:
-            await HandoffRepository(session).mark_told(handoff_id, services.now())
+    await _mark_told(services, organisation, handoff_id)

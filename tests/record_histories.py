@@ -14,7 +14,7 @@ from typing import Any
 from adapters.llm.embedded import EmbeddedIntentModel
 from domain.errors import ToolOutcomeUnknown
 from domain.facts import Facts
-from domain.ports import Ports
+from domain.ports import IntentScores, Ports
 from domain.tools import TOOLS
 from domain.tools.create_ticket import create_ticket
 from domain.tools.tool import AnyTool, Tool, ToolCall
@@ -141,6 +141,25 @@ async def effect_unknown(r: Recorder) -> None:
     await r.interaction("effect_unknown", answer)
 
 
+class Broken:
+    """An intent model with a bug."""
+
+    def classify(self, text: str) -> IntentScores:
+        raise ZeroDivisionError
+
+
+async def finished_by_a_person(r: Recorder) -> None:
+    await r.house.customer()
+    answer = (await r.house.chat("the app crashes whenever I log in")).json()
+    await r.decide(answer, "resolve", reply="I have looked into it myself.")
+    await r.interaction("finished_by_a_person", answer)
+
+
+async def failed(r: Recorder) -> None:
+    await r.house.customer()
+    await r.interaction("failed", (await r.house.chat("the app crashes whenever I log in", mode="shadow")).json())
+
+
 STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...] = (
     (proceeded, {}),
     (answered_without_action, {}),
@@ -151,6 +170,8 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (resolved, {}),
     (waiting, {}),
     (effect_unknown, {"tools": UNCERTAIN}),
+    (finished_by_a_person, {"intents": Broken()}),
+    (failed, {"intents": Broken()}),
 )
 
 
@@ -162,7 +183,9 @@ async def main() -> None:
     with embedded_postgres() as postgres:
         async with dev_server(folder) as temporal:
             for story, parts in STORIES:
-                async with open_house(postgres.create(), temporal.address, folder, intents=intents, **parts) as house:
+                async with open_house(
+                    postgres.create(), temporal.address, folder, **{"intents": intents, **parts}
+                ) as house:
                     recorder = Recorder(house)
                     await story(recorder)
                     print(f"{story.__name__}: {', '.join(recorder.recorded)}")

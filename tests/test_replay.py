@@ -23,6 +23,8 @@ EXPECTED = {
     "interaction_answered_without_action",
     "interaction_approved",
     "interaction_effect_unknown",
+    "interaction_failed",
+    "interaction_finished_by_a_person",
     "interaction_proceeded",
     "interaction_refused",
     "interaction_rejected",

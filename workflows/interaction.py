@@ -1,7 +1,7 @@
 """What happens to one message, in order."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
@@ -46,11 +46,13 @@ class InteractionWorkflow:
     async def run(self, start: InteractionRef) -> InteractionResult:
         try:
             status = await self._tell_the_story()
-            self._mark(status)
-        finally:
-            # Whoever waits for an answer hears at once, also that there is none; then the request may be repeated.
+        except Exception:
+            # Whoever waits for an answer hears at once that there is none; the request may be repeated.
             self._answered = self._answered or InteractionStatus.FAILED
             await workflow.wait_condition(workflow.all_handlers_finished)
+            raise
+        self._mark(status)
+        await workflow.wait_condition(workflow.all_handlers_finished)
         return InteractionResult(status=status, outcome=self._verdict.outcome, intent=self._verdict.intent)
 
     async def _tell_the_story(self) -> InteractionStatus:
@@ -59,7 +61,7 @@ class InteractionWorkflow:
             resolution = await self._ask_a_person_if_needed()
             await self._act()
             committed = await self._commit_reply(resolution)
-        except ActivityError as failure:
+        except FailureError as failure:
             committed = Committed(blocked_by=_reason_of(failure))
         if committed.blocked_by:
             committed = await self._let_a_person_finish(committed.blocked_by)
@@ -85,7 +87,7 @@ class InteractionWorkflow:
     async def _let_a_person_finish(self, reason: str) -> Committed:
         """Something stands in the way of an answer: nothing may leave, so a person takes over."""
         if self._start.mode is Mode.SHADOW:
-            raise ApplicationError(f"a shadow run could not finish: {reason}", type=reason, non_retryable=True)
+            return await self._fail(reason)
         resolution = await self._ask_a_person(HandoffKind.TAKEOVER, reason)
         return await self._commit_reply(resolution)
 
@@ -155,7 +157,7 @@ class InteractionWorkflow:
             return await workflow.execute_activity_method(
                 ToolActivities.call, request, summary=effect.tool, **options.OUTSIDE
             )
-        except ActivityError:
+        except FailureError:
             return await workflow.execute_local_activity_method(
                 ToolActivities.give_up, request, summary=f"{effect.tool}: what is known?", **options.STEP
             )
@@ -165,6 +167,11 @@ class InteractionWorkflow:
             ReplyActivities.commit,
             CommitInput(interaction=self._start, resolution=resolution),
             **options.STEP,
+        )
+
+    async def _fail(self, reason: str) -> Committed:
+        return await workflow.execute_local_activity_method(
+            ReplyActivities.fail, self._start, summary=f"nobody can be asked: {reason}", **options.STEP
         )
 
     def _mark(self, status: InteractionStatus) -> None:
@@ -183,6 +190,7 @@ class InteractionWorkflow:
         )
 
 
-def _reason_of(failure: ActivityError) -> str:
-    cause = failure.cause
+def _reason_of(failure: FailureError) -> str:
+    """The code of what went wrong. A local activity's own error arrives bare, a regular one's is wrapped."""
+    cause = failure if isinstance(failure, ApplicationError) else failure.cause
     return cause.type or "internal" if isinstance(cause, ApplicationError) else "internal"
