@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from temporalio import activity
 
 from activities.failures import durable
-from activities.record import FIRST, planned
+from activities.record import FIRST, approval_digest, planned, proposed_actions
 from domain.agents.agent import AgentSpec
 from domain.agents.support import propose
 from domain.decision import Decision, Issue, JudgedAction, Outcome, Reason, asking
@@ -21,12 +21,11 @@ from domain.proposal import ProposedAction
 from domain.tools.handoff_to_human import handoff_to_human
 from domain.tools.tool import AnyTool
 from domain.understanding.understand import understand
-from domain.values import DecisionId, EffectId, HandoffId, Mode
+from domain.values import DecisionId, EffectId, Mode
 from domain.verification import verify_action
 from schema.decisions import DecisionRepository
 from schema.effects import Approval, EffectRepository, Reservation, ReservationLimits
 from schema.facts import load_facts
-from schema.handoffs import HandoffRepository
 from schema.interactions import Interaction
 from schema.money import Amount, check_money
 from schema.records import load_recorded
@@ -86,7 +85,8 @@ class DecisionActivities:
             effects = await self._standing(session, ref)
             if not effects:
                 wanted = self._reservations(recorded.interaction, decision, decision_id, self._now())
-                effects = await self._admit(session, wanted, request.handoff_id)
+                bound = approval_digest(recorded.interaction, decision, proposed_actions(decision))
+                effects = await self._admit(session, wanted, Approval(request.handoff_id, bound))
         verdict = self._verdict(decision, effects)
         return verdict.model_copy(update={"outcome": Outcome.PROCEED})
 
@@ -125,16 +125,15 @@ class DecisionActivities:
         return decision
 
     async def _admit(
-        self, session: Session, wanted: Sequence[Reservation], handoff_id: HandoffId
+        self, session: Session, wanted: Sequence[Reservation], approval: Approval
     ) -> tuple[PlannedEffect, ...]:
-        handoff = await HandoffRepository(session).get(handoff_id)
+        """The ledger uses the approval up only if a person gave it, to exactly this; else `ApprovalStale`."""
         amounts = [Amount(r.money, r.subject) for r in wanted if r.money is not None]
         try:
             if amounts:
-                await check_money(session, handoff.customer_id, amounts, None, self._now())
+                await check_money(session, wanted[0].customer_id, amounts, None, self._now())
         except ReservationRefused:
             return ()
-        approval = Approval(handoff_id, handoff.digest)
         return self._planned(wanted, await EffectRepository(session).reserve(wanted, approval=approval))
 
     async def _standing(self, session: Session, ref: InteractionRef) -> tuple[PlannedEffect, ...]:

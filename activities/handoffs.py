@@ -6,16 +6,15 @@ from datetime import datetime
 from temporalio import activity
 
 from activities.failures import durable
-from activities.record import Record, read_record
+from activities.record import Record, approval_digest, proposed_actions, read_record
 from domain.answer import ShownHandoff
 from domain.decision import Decision, Outcome
-from domain.digest import digest
 from domain.handoff import BreachInput, HandoffKind, Resolution, sla_due_at
 from domain.interaction import InteractionStatus, OpenedHandoff, OpenHandoffInput
 from domain.ports import Failpoints
 from domain.replies import failed_reply, holding_reply, unknown_reply
 from domain.tools.tool import AnyTool
-from domain.values import HandoffId, Json, OrganisationId, Priority
+from domain.values import HandoffId, OrganisationId, Priority
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
@@ -62,7 +61,7 @@ class HandoffActivities:
 
     def _new(self, record: Record, request: OpenHandoffInput) -> NewHandoff:
         decision, now = record.decision, self._now()
-        proposed = _proposed(record) if request.kind is HandoffKind.APPROVAL else []
+        proposed = proposed_actions(decision) if decision and request.kind is HandoffKind.APPROVAL else []
         return NewHandoff(
             id=HandoffId(new_id("hnd")),
             interaction_id=record.interaction.id,
@@ -72,7 +71,7 @@ class HandoffActivities:
             reason=request.reason,
             confidence=decision.confidence if decision else 0.0,
             decision_id=record.decision_id,
-            digest=approval_digest(record, proposed),
+            digest=approval_digest(record.interaction, decision or Decision(), proposed),
             proposed=proposed,
             issues=[issue.model_dump(mode="json") for issue in (decision.issues if decision else ())],
             opened_at=now,
@@ -120,23 +119,3 @@ class HandoffActivities:
         await DeliveryRepository(session).add(message)
         details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
         await AuditRepository(session).append(AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details))
-
-
-def _proposed(record: Record) -> list[Json]:
-    return [
-        {"tool": action.tool, "arguments": action.arguments, "digest": action.digest}
-        for action in (record.decision.actions if record.decision else ())
-        if action.outcome is not Outcome.REFUSE
-    ]
-
-
-def approval_digest(record: Record, proposed: list[Json]) -> str:
-    """What an approval binds: exactly these calls, for this customer, in this interaction, under this policy."""
-    return digest(
-        {
-            "interaction": record.interaction.id,
-            "customer": record.interaction.customer_id,
-            "policyVersion": record.decision.policy_version if record.decision else 0,
-            "actions": proposed,
-        }
-    )

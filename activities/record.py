@@ -6,6 +6,7 @@ from datetime import datetime
 
 from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
 from domain.decision import Decision, Issue, Outcome
+from domain.digest import digest
 from domain.facts import Facts
 from domain.interaction import EffectState, InteractionRef, InteractionStatus, PlannedEffect
 from domain.tools.tool import AnyTool
@@ -88,6 +89,30 @@ def planned(effects: Sequence[Effect], tools: Mapping[str, AnyTool]) -> tuple[Pl
         PlannedEffect(effect_id=e.id, tool=e.tool, atomic=tools[e.tool].atomic, outlet=tools[e.tool].outlet)
         for e in effects
         if e.tool in tools
+    )
+
+
+def proposed_actions(decision: Decision) -> list[Json]:
+    """What an approval would let run, with exact arguments."""
+    return [
+        {"tool": action.tool, "arguments": action.arguments, "digest": action.digest}
+        for action in decision.actions
+        if action.outcome is not Outcome.REFUSE
+    ]
+
+
+def approval_digest(interaction: Interaction, decision: Decision, proposed: Sequence[Json]) -> str:
+    """What an approval binds: exactly these calls, for this customer, in this interaction, under this policy.
+
+    It is computed from the recorded decision when it is shown and again when it is used, never taken on trust.
+    """
+    return digest(
+        {
+            "interaction": interaction.id,
+            "customer": interaction.customer_id,
+            "policyVersion": decision.policy_version,
+            "actions": list(proposed),
+        }
     )
 
 

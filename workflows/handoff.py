@@ -38,8 +38,8 @@ class HandoffWorkflow:
 
     @workflow.signal(name="decided", description="A person decided; Postgres already holds the decision.")
     def decided(self, resolution: Resolution) -> None:
-        """The first word counts; being told again changes nothing."""
-        if self._resolution is None:
+        """The first word counts, if it is about this handoff; being told again changes nothing."""
+        if self._resolution is None and resolution.handoff_id == self._start.handoff_id:
             self._resolution = resolution
 
     @workflow.query(name="status", description="The decision, once there is one.")

@@ -6,7 +6,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.house import House
+from domain.handoff import HandoffDecision, Resolution
+from domain.values import HandoffId
+from tests.house import DEMO, House
+from workflows import ids
+from workflows.handoff import HandoffWorkflow
 
 OVER_LIMIT = 48_000
 
@@ -131,6 +135,26 @@ async def test_two_approvals_for_one_invoice_give_it_back_once(house: House, ask
     assert len(await house.refunds()) == 1
     assert shown["reply"] is not None
     assert shown["handoff"]["kind"] == "takeover"
+
+
+async def test_H2_a_yes_to_one_refund_is_no_yes_to_another_whatever_temporal_is_told(house: House) -> None:
+    """Somebody with access to Temporal signals the workflow of B with the approval of A."""
+    await house.customer("cust_w", plan="enterprise")
+    await house.invoice("inv_1", 15_000, customer_id="cust_w")
+    await house.invoice("inv_2", 90_000, customer_id="cust_w")
+    first, second = [
+        (await house.chat(f"Please refund invoice {i}", customer_id="cust_w")).json() for i in ("inv_1", "inv_2")
+    ]
+    await house.temporal.get_workflow_handle(ids.handoff(DEMO, first["handoff"]["id"])).terminate()
+    await decide(house, first, "approve", digest=await digest_of(house, first))
+    forged = HandoffId(first["handoff"]["id"]), HandoffId(second["handoff"]["id"])
+    workflow = house.temporal.get_workflow_handle(ids.handoff(DEMO, forged[1]))
+    for handoff_id in forged:
+        said = Resolution(handoff_id=handoff_id, decision=HandoffDecision.APPROVED)
+        await workflow.signal(HandoffWorkflow.decided, said)
+
+    shown = await house.until(second["interactionId"], lambda i: i["handoff"]["kind"] == "takeover")
+    assert (shown["status"], await house.refunds()) == ("waiting_for_human", [])
 
 
 async def test_there_is_nothing_to_approve_in_a_takeover(house: House) -> None:
