@@ -41,6 +41,9 @@ class HandoffActivities:
             record = await read_record(session, ref, self._now())
             handoff = await HandoffRepository(session).open(self._new(record, request))
             await self._answer_holding(session, record, handoff, request.reason)
+            details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
+            event = AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details)
+            await AuditRepository(session).append(event)
         decided = Resolution(handoff_id=handoff.id, decision=handoff.decision) if handoff.decision else None
         return OpenedHandoff(
             handoff_id=handoff.id,
@@ -117,5 +120,3 @@ class HandoffActivities:
             status=DeliveryStatus.DELIVERED,
         )
         await DeliveryRepository(session).add(message)
-        details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
-        await AuditRepository(session).append(AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details))

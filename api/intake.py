@@ -27,7 +27,7 @@ from temporalio.service import RPCError
 
 from api.deps import Services
 from domain.errors import DependencyDown
-from domain.interaction import InteractionRef, InteractionResult
+from domain.interaction import InteractionRef, InteractionResult, InteractionStatus
 from domain.values import Json, OrganisationId
 from schema.interactions import Claimed, Interaction, InteractionRepository, NewInteraction
 from workflows import ids
@@ -87,9 +87,12 @@ async def _work(services: Services, interaction: Interaction, ref: InteractionRe
     start = WithStartWorkflowOperation(InteractionWorkflow.run, ref, **options)
     try:
         async with _temporal_errors(start), asyncio.timeout(wait.total_seconds()):
-            _ = await services.temporal.execute_update_with_start_workflow(
+            status: object = await services.temporal.execute_update_with_start_workflow(
                 InteractionWorkflow.answer, id=ids.ANSWER_UPDATE, start_workflow_operation=start
             )
+        if status is InteractionStatus.FAILED:
+            # The run ended without an answer, and its update is remembered: the repeat needs a run of its own.
+            raise TimeoutError
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         async with _temporal_errors():
             await services.temporal.start_workflow(InteractionWorkflow.run, ref, rpc_timeout=START_WITHIN, **options)

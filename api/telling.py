@@ -61,6 +61,8 @@ async def keep_telling(services: Services) -> None:
                 await _tell_again(services, untold.organisation, untold.handoff_id)
         except HoldfastError as error:
             log.info("cannot look for untold decisions now", code=error.code)
+        except Exception as error:  # this task must outlive whatever went wrong in one round
+            log.error("a round of telling failed", error=type(error).__name__)
         await asyncio.sleep(AGAIN_S)
 
 

@@ -41,6 +41,11 @@ class Value(BaseModel):
 MAX_MINOR_UNITS = 10**12
 """Ten billion in a currency with cents. Far above any invoice, far below where arithmetic could overflow a bigint."""
 
+_NO_DECIMALS = frozenset(
+    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
+)
+_THREE_DECIMALS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+
 MinorUnits = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR_UNITS)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
@@ -55,8 +60,12 @@ class Money(Value):
         return hash((self.amount, self.currency))
 
     def __str__(self) -> str:
-        """For people: `EUR 49.00`. Two decimals always; the product's shipped currencies all have cents."""
-        return f"{self.currency} {self.amount // 100}.{self.amount % 100:02d}"
+        """For people: `EUR 49.00`, `JPY 4900`, `KWD 4.900`, by the currency's minor unit (ISO 4217)."""
+        places = 0 if self.currency in _NO_DECIMALS else 3 if self.currency in _THREE_DECIMALS else 2
+        if not places:
+            return f"{self.currency} {self.amount}"
+        whole, part = divmod(self.amount, 10**places)
+        return f"{self.currency} {whole}.{part:0{places}d}"
 
 
 class Mode(StrEnum):

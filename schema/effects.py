@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from domain.errors import Conflict, HoldfastError
 from domain.interaction import EffectState
-from domain.values import CustomerId, EffectId, HandoffId, InteractionId, Json
+from domain.values import CustomerId, EffectId, InteractionId, Json
 from schema.base import json_values
 from schema.effect_rows import (
     EFFECT_COLUMNS,
@@ -21,7 +21,7 @@ from schema.effect_rows import (
     read_standing,
 )
 from schema.money import ReservationLimits
-from schema.reservations import Approval, Reservation, consume_approval, reserve
+from schema.reservations import Approval, Reservation, reserve
 from schema.session import Record, Session
 
 __all__ = [
@@ -141,10 +141,6 @@ class EffectRepository:
         """
         return await reserve(self._session, reservations, limits=limits, approval=approval)
 
-    async def consume_approval(self, handoff_id: HandoffId, digest: str, at: datetime) -> None:
-        """Use up an approval that reserves nothing. Single use: `ApprovalStale` the second time."""
-        await consume_approval(self._session, Approval(handoff_id, digest), at)
-
     async def dispatch(self, effect_id: EffectId, *, idempotent: bool, at: datetime) -> Dispatched | Settled:
         """Put an attempt on record; commit before calling out. What is settled stays settled.
 
@@ -206,11 +202,14 @@ class EffectRepository:
         return _settled(row)
 
     async def close(self, standing: EffectStanding, state: EffectState, error_code: str, at: datetime) -> None:
-        """Settle an effect nobody will carry on with. One that is settled already stays as it is."""
-        if standing.attempt:
-            await self.settle(standing.effect.id, standing.attempt, state, error_code=error_code, at=at)
-        else:
-            await self.settle_atomic(standing.effect.id, state, error_code=error_code, at=at)
+        """Settle what nobody will carry on with. An attempt begun since `standing` was read becomes `unknown`."""
+        await self._session.first(_LOCK, effect_id=standing.effect.id)
+        now = await self.get(standing.effect.id)
+        state = state if now.attempt == standing.attempt else EffectState.UNKNOWN
+        if now.attempt:
+            await self.settle(now.effect.id, now.attempt, state, error_code=error_code, at=at)
+        elif not now.state.is_final:
+            await self.settle_atomic(now.effect.id, state, error_code=error_code, at=at)
 
     async def withdraw(self, effect_id: EffectId, attempt: int, at: datetime) -> None:
         """This attempt certainly did not happen (nothing was sent): another one may be made, whatever the tool."""

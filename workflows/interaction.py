@@ -1,7 +1,7 @@
 """What happens to one message, in order."""
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
@@ -62,6 +62,8 @@ class InteractionWorkflow:
             await self._act()
             committed = await self._commit_reply(resolution)
         except FailureError as failure:
+            if is_cancelled_exception(failure):
+                raise
             committed = Committed(blocked_by=_reason_of(failure))
         if committed.blocked_by:
             committed = await self._let_a_person_finish(committed.blocked_by)
@@ -157,7 +159,9 @@ class InteractionWorkflow:
             return await workflow.execute_activity_method(
                 ToolActivities.call, request, summary=effect.tool, **options.OUTSIDE
             )
-        except FailureError:
+        except FailureError as failure:
+            if is_cancelled_exception(failure):
+                raise
             return await workflow.execute_local_activity_method(
                 ToolActivities.give_up, request, summary=f"{effect.tool}: what is known?", **options.STEP
             )

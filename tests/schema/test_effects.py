@@ -17,6 +17,7 @@ from domain.values import EffectId, InvoiceStatus
 from schema.effects import Approval, Dispatched, EffectRepository, Reservation, ReservationLimits, Settled
 from schema.handoffs import HandoffRepository
 from schema.invoices import InvoiceRepository
+from schema.reservations import consume_approval
 from schema.session import Database, Record, Session
 from tests.postgres import PostgresServer
 from tests.schema.given import (
@@ -224,8 +225,8 @@ class TestApproval:
         approval = await self.approved(database)
 
         async def use() -> None:
-            async with ledger(database) as effects:
-                await effects.consume_approval(approval.handoff_id, approval.digest, NOW)
+            async with database.transaction(ACME) as session:
+                await consume_approval(session, approval, NOW)
 
         used = await asyncio.gather(*(use() for _ in range(20)), return_exceptions=True)
         assert used.count(None) == 1
