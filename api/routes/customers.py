@@ -8,6 +8,7 @@ from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
 from api.fields import Body, Email, Instant, Key, MoneyBody, Name, Note, Phone, Tag
 from api.strict_json import StrictRoute
+from domain.errors import Conflict
 from domain.facts import Account, Invoice
 from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
 from schema.audit import AuditEvent, AuditRepository
@@ -98,14 +99,19 @@ async def list_invoices(customer_id: CustomerPath, caller: CallerDep, services: 
     return InvoiceList(items=tuple(ShownInvoice.of(invoice) for invoice in invoices))
 
 
-@router.put("/{customerId}/invoices/{invoiceId}", summary="Create or replace an invoice")
+@router.put("/{customerId}/invoices/{invoiceId}", summary="Create or replace an invoice", responses={409: {}})
 async def put_invoice(
     customer_id: CustomerPath, invoice_id: InvoicePath, body: InvoiceBody, caller: CallerDep, services: ServicesDep
 ) -> ShownInvoice:
+    """409 for another currency once money of it moved: what was given back would be counted in the wrong one."""
     caller.need(Scope.INGEST, Scope.OPERATOR)
     invoice = Invoice(id=invoice_id, **body.model_dump(by_alias=False))
     async with services.db.transaction(caller.organisation) as session:
-        stored = await InvoiceRepository(session).put(CustomerId(customer_id), invoice, services.now())
+        invoices = InvoiceRepository(session)
+        before = await invoices.find(CustomerId(customer_id), invoice_id)
+        if before and before.refunded + before.in_flight and before.total.currency != invoice.total.currency:
+            raise Conflict("money of this invoice moved in another currency")
+        stored = await invoices.put(CustomerId(customer_id), invoice, services.now())
         subject = ids.opaque(invoice_id, services.id_key)
         await AuditRepository(session).append(AuditEvent(services.now(), caller.name, "invoice.stored", subject))
     return ShownInvoice.of(stored)

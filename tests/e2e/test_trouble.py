@@ -47,6 +47,18 @@ async def test_a_decision_that_was_heard_before_a_crash_could_mark_it_is_not_tol
             await asyncio.sleep(0.1)
 
 
+async def test_an_invoice_keeps_its_currency_once_money_of_it_moved(house: House) -> None:
+    await house.customer()
+    await house.invoice("inv_1", 5_000)
+    assert (await house.chat("refund please")).json()["status"] == "completed"
+    path = "/customers/cust_123/invoices/inv_1"
+    other = {"total": {"amount": 9_000, "currency": "USD"}, "status": "paid"}
+    refused = await house.http.put(path, json=other)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    same = {"total": {"amount": 9_000, "currency": "EUR"}, "status": "paid"}
+    assert (await house.http.put(path, json=same)).json()["refundable"]["amount"] == 4_000
+
+
 def test_the_shipped_model_is_not_the_broken_one(intents: EmbeddedIntentModel) -> None:
     """The negative control: the same message is understood by the model that is shipped."""
     assert intents.classify("the app crashes whenever I log in").best[1] > 0
