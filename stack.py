@@ -27,7 +27,7 @@ import settings as outside
 from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
 from api.auth import Scope, key_hash
-from domain.errors import HoldfastError
+from domain.errors import Conflict, HoldfastError
 from domain.values import OrganisationId
 from schema import demo, migrate
 from schema.api_keys import ApiKeyRepository
@@ -457,7 +457,7 @@ def new_key(
     *,
     organisation: Annotated[str, typer.Option(help="Whose key it is.")] = "demo",
     scopes: Annotated[str, typer.Option(help="Comma-separated: ingest, operator, builder, auditor, admin.")],
-    name: Annotated[str, typer.Option(help="What the key is for; shown in the audit trail.")] = "issued by hand",
+    name: Annotated[str, typer.Option(help="What the key is for; shown in the audit trail.")] = "",
     data_dir: DataDir = None,
 ) -> None:
     """Issue an API key. It is shown once; only its hash is stored."""
@@ -477,7 +477,10 @@ async def issue_key(database: str, organisation: OrganisationId, scopes: list[st
         async with db.transaction(organisation) as session:
             if await OrganisationRepository(session).find() is None:
                 await OrganisationRepository(session).put(organisation, now)
+            name = name or f"issued by hand {secrets.token_hex(3)}"
             await ApiKeyRepository(session).issue(name, {scope.strip() for scope in scopes}, key_hash(key), now)
+    except Conflict as error:
+        raise CannotStart(error.message) from None
     finally:
         await db.close()
     return key

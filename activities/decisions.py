@@ -83,7 +83,7 @@ class DecisionActivities:
             if decision is None or decision_id is None:
                 raise ApprovalStale("an approval names a recorded decision")
             effects = await self._standing(session, ref)
-            if not effects:
+            if not effects and await self._is_still_allowed(session, recorded.interaction):
                 wanted = self._reservations(recorded.interaction, decision, decision_id, self._now())
                 bound = approval_digest(recorded.interaction, decision, proposed_actions(decision))
                 effects = await self._admit(session, wanted, Approval(request.handoff_id, bound))
@@ -123,6 +123,20 @@ class DecisionActivities:
             reason = Reason(code=str(refused.details["reason"]), rule="ledger", message=refused.message)
             return asking(decision, reason)
         return decision
+
+    async def _is_still_allowed(self, session: Session, interaction: Interaction) -> bool:
+        """Judged again on the facts of now, at the time of the request (how long people took is not the customer's
+        fault): what the rules refuse by now, or what facts no longer back, an older yes does not cover."""
+        first = await DecisionRepository(session).find(interaction.id, FIRST)
+        if first is None:
+            return False
+        now = await load_facts(session, interaction.customer_id, self._now(), refund_period=self._limits.period)
+        facts = now.model_copy(update={"now": first.facts.now})
+        again = judge(first.proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
+        same_account = facts.account.status is first.facts.account.status
+        return (
+            same_account and again.outcome is not Outcome.REFUSE and not set(again.issues) - set(first.decision.issues)
+        )
 
     async def _admit(
         self, session: Session, wanted: Sequence[Reservation], approval: Approval

@@ -40,6 +40,7 @@ class HandoffActivities:
         async with self._db.transaction(ref.organisation) as session:
             record = await read_record(session, ref, self._now())
             handoff = await HandoffRepository(session).open(self._new(record, request))
+            await HandoffRepository(session).withdraw_others(handoff, self._now())
             await self._answer_holding(session, record, handoff, request.reason)
             details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
             event = AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details)

@@ -98,6 +98,19 @@ async def _work(services: Services, interaction: Interaction, ref: InteractionRe
             await services.temporal.start_workflow(InteractionWorkflow.run, ref, rpc_timeout=START_WITHIN, **options)
 
 
+async def work_on(services: Services, organisation: OrganisationId, interaction: Interaction) -> None:
+    """Make sure that somebody works on an interaction that has not ended: whoever terminated its workflow, or lost it
+    with Temporal's state, did not end the interaction. What is running is left alone.
+
+    Raises `DependencyDown`."""
+    ref = InteractionRef(organisation=organisation, interaction_id=interaction.id, mode=interaction.mode)
+    async with _temporal_errors():
+        with contextlib.suppress(WorkflowAlreadyStartedError):  # it completed in this moment
+            await services.temporal.start_workflow(
+                InteractionWorkflow.run, ref, rpc_timeout=START_WITHIN, **_options(services, interaction, ref)
+            )
+
+
 def _options(services: Services, interaction: Interaction, ref: InteractionRef) -> Json:
     """How the workflow is started, whichever way: the same options twice are one workflow."""
     return {

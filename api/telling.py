@@ -8,6 +8,7 @@ import structlog
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.deps import Services
+from api.intake import work_on
 from domain.errors import HoldfastError
 from domain.handoff import Resolution
 from domain.values import HandoffId, OrganisationId
@@ -16,10 +17,10 @@ from schema.interactions import InteractionRepository
 from workflows import ids
 from workflows.handoff import HandoffWorkflow
 
-GIVE_UP_AFTER = timedelta(minutes=10)
-"""A workflow that is not there by then was terminated, or lost with Temporal's state."""
 AGAIN_S = 5.0
 """How often a process looks for decisions nobody told: one indexed query over rows that are normally none."""
+
+LONGEST_PAUSE = timedelta(minutes=10)
 
 log = structlog.get_logger("telling")
 
@@ -33,19 +34,31 @@ class Told(Enum):
 
 
 async def tell(services: Services, organisation: OrganisationId, handoff: Handoff) -> Told:
-    """Signal the decision to its workflow, and mark it as told."""
+    """Signal the decision to its workflow, make sure that the interaction goes on, and mark the decision as told."""
     if handoff.decision is None:
         return Told.NO_WORKFLOW
     workflow = services.temporal.get_workflow_handle(ids.handoff(organisation, handoff.id))
     try:
         await workflow.signal(HandoffWorkflow.decided, Resolution(handoff_id=handoff.id, decision=handoff.decision))
     except RPCError as error:
-        return Told.NO_WORKFLOW if error.status is RPCStatusCode.NOT_FOUND else Told.NOT_NOW
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            return Told.NOT_NOW
+        await _resume(services, organisation, handoff)
+        return Told.NO_WORKFLOW
     except RuntimeError:
         return Told.NOT_NOW
     services.failpoints.hit("F10")
+    await _resume(services, organisation, handoff)
     await _mark_told(services, organisation, handoff.id)
     return Told.YES
+
+
+async def _resume(services: Services, organisation: OrganisationId, handoff: Handoff) -> None:
+    """A decision is acted on by the interaction's workflow. Where that was ended, it is started again from the row."""
+    async with services.db.transaction(organisation) as session:
+        interaction = await InteractionRepository(session).get(handoff.interaction_id)
+    if interaction.finished_at is None:
+        await work_on(services, organisation, interaction)
 
 
 async def _mark_told(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:
@@ -70,13 +83,19 @@ async def _tell_again(services: Services, organisation: OrganisationId, handoff_
     async with services.db.transaction(organisation) as session:
         handoff = await HandoffRepository(session).get(handoff_id)
         interaction = await InteractionRepository(session).get(handoff.interaction_id)
-    if await tell(services, organisation, handoff) is not Told.NO_WORKFLOW:
+    told = await tell(services, organisation, handoff)
+    if told is Told.YES:
         return
-    decided_at = handoff.decided_at or services.now()
-    if interaction.finished_at is None and services.now() - decided_at < GIVE_UP_AFTER:
-        return  # Its workflow is about to start.
-    # It was heard before (a crash came between signal and mark), or its workflow is gone for good. A row nobody can
-    # deliver must not stand before those that can be; the decision itself stays on record.
-    if interaction.finished_at is None:
-        log.error("a decision could not be told to its workflow", handoff=handoff_id)
-    await _mark_told(services, organisation, handoff_id)
+    if told is Told.NO_WORKFLOW and interaction.finished_at is not None:
+        # It was heard before: a crash came between signal and mark.
+        await _mark_told(services, organisation, handoff_id)
+        return
+    # Its workflow is about to start, or Temporal is down. What cannot be told now must not stand before what can.
+    async with services.db.transaction(organisation) as session:
+        await HandoffRepository(session).tell_later(handoff_id, services.now() + _pause(services, handoff))
+
+
+def _pause(services: Services, handoff: Handoff) -> timedelta:
+    """As long again as it has been waiting: the tries double, and there are never many for one decision."""
+    waited = services.now() - (handoff.decided_at or services.now())
+    return min(max(waited, timedelta(seconds=AGAIN_S)), LONGEST_PAUSE)

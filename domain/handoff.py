@@ -30,6 +30,8 @@ class HandoffDecision(StrEnum):
     RESOLVED = "resolved"
     """The person answered the customer, or did it by hand."""
     EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    """Nobody needs to decide any more: another handoff took its place."""
 
 
 class Resolution(Value):

@@ -4,15 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Column, String, text
+from sqlalchemy import ARRAY, Column, Index, String, text
 from sqlmodel import Field
 
+from domain.errors import Conflict
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.session import Record, Session
 
 
 class ApiKeyRow(OrganisationRow, table=True):
     __tablename__ = "api_keys"
+    __table_args__ = (
+        Index("api_keys_by_name", "organisation", "name", unique=True, postgresql_where=text("revoked_at IS NULL")),
+    )
 
     id: str = Field(primary_key=True)
     name: str
@@ -38,6 +42,7 @@ _ISSUE = text(
     f"""
     INSERT INTO api_keys (organisation, id, name, key_hash, scopes, created_at, expires_at)
     VALUES (:organisation, :id, :name, :key_hash, CAST(:scopes AS varchar[]), :at, :expires_at)
+    ON CONFLICT (organisation, name) WHERE revoked_at IS NULL DO NOTHING
     RETURNING {_COLUMNS}
     """
 )
@@ -54,12 +59,15 @@ class ApiKeyRepository:
     async def issue(
         self, name: str, scopes: Iterable[str], key_hash: bytes, at: datetime, expires_at: datetime | None = None
     ) -> ApiKey:
-        """Store a new key by its SHA-256. The key itself is shown once, by the caller."""
+        """Store a new key by its SHA-256. The key itself is shown once, by the caller.
+
+        `Conflict` if a key of that name is in use: what people decide is recorded under the name."""
         row = await self._session.first(
             _ISSUE, id=new_id("key"), name=name, key_hash=key_hash, scopes=sorted(set(scopes)), at=at,
             expires_at=expires_at,
         )  # fmt: skip
-        assert row is not None
+        if row is None:
+            raise Conflict("a key of this name is in use; revoke it first, or choose another name")
         return _api_key(row)
 
     async def revoke(self, key_id: str, at: datetime) -> bool:

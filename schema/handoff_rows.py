@@ -48,6 +48,7 @@ class HandoffRow(OrganisationRow, table=True):
     decision: str | None
     resolution: Json | None = Field(sa_type=JSONB)
     told_at: datetime | None = Field(sa_type=UtcTime)
+    tell_at: datetime | None = Field(sa_type=UtcTime)
     consumed_at: datetime | None = Field(sa_type=UtcTime)
 
 

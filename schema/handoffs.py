@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import TextClause, text
 
-from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, HandoffNotFound
+from domain.errors import ApprovalStale, HandoffAlreadyDecided, HandoffNotFound
 from domain.handoff import HandoffDecision, HandoffKind
 from domain.values import CustomerId, DecisionId, HandoffId, InteractionId, Json, Priority
 from schema.base import json_values, new_id
 from schema.handoff_list import HandoffFilters, list_handoffs
 from schema.handoff_rows import COLUMNS, Handoff, HandoffEvent, read_handoff
 from schema.page import Page
-from schema.session import Record, Session
+from schema.session import Session
 
 __all__ = ["Decided", "Handoff", "HandoffEvent", "HandoffFilters", "HandoffRepository", "NewHandoff"]
 
@@ -47,7 +47,7 @@ class Decided:
     record: Handoff
 
 
-_EVENT = """
+EVENT = """
     INSERT INTO handoff_events (organisation, id, handoff_id, kind, actor, at, details)
     SELECT organisation, :event_id, id, :event, :actor, :at, :details FROM changed
 """
@@ -60,7 +60,7 @@ _OPEN = text(
                 :decision_id, :digest, :proposed, :issues, :at, :sla_due_at, :expires_at)
         ON CONFLICT (organisation, interaction_id, kind, decision_id) DO NOTHING
         RETURNING *
-    ), event AS ({_EVENT})
+    ), event AS ({EVENT})
     SELECT {COLUMNS} FROM changed
     """
 ).bindparams(*json_values("proposed", "issues", "details"))
@@ -72,45 +72,54 @@ _FIRST_OPENED = text(
     """
 )
 _GET = text(f"SELECT {COLUMNS} FROM handoffs WHERE organisation = :organisation AND id = :id")
-_EVENTS = text(
+EVENTS = text(
     """
     SELECT kind, actor, at, details FROM handoff_events
     WHERE organisation = :organisation AND handoff_id = :id ORDER BY at, id
     """
 )
-_NOTE = text(
-    f"WITH changed AS (SELECT organisation, id FROM handoffs WHERE organisation = :organisation AND id = :id) {_EVENT}"
-).bindparams(*json_values("details"))
 
 
-def _change(assignments: str, condition: str) -> TextClause:
+def change(assignments: str, condition: str) -> TextClause:
     return text(
         f"""
         WITH changed AS (
             UPDATE handoffs SET {assignments} WHERE organisation = :organisation AND id = :id AND {condition}
             RETURNING *
-        ), event AS ({_EVENT})
+        ), event AS ({EVENT})
         SELECT {COLUMNS} FROM changed
         """
     ).bindparams(*json_values("details"))
 
 
-_DECIDE = _change(
+_DECIDE = change(
     """status = CASE WHEN :decision = 'expired' THEN 'expired' ELSE 'resolved' END,
        decision = :decision, decided_by = :actor, decided_at = :at, resolution = :resolution""",
     """decision IS NULL AND status IN ('open', 'claimed')
        AND (CAST(:digest AS varchar) IS NULL OR digest = :digest)
        AND (:decision = 'expired') = (expires_at IS NOT NULL AND expires_at <= :at)""",
 ).bindparams(*json_values("resolution"))
-_BREACH = _change(
+_BREACH = change(
     """breached_at = sla_due_at, priority = CASE priority WHEN 'low' THEN 'normal' WHEN 'normal' THEN 'high'
        ELSE 'urgent' END""",
     "decision IS NULL AND breached_at IS NULL AND sla_due_at <= :at",
 )
-_CLAIM = _change("status = 'claimed', assignee = :actor", "status = 'open'")
-_RELEASE = _change("status = 'open', assignee = NULL", "status = 'claimed' AND assignee = :actor")
-_REASSIGN = _change("status = 'claimed', assignee = :assignee", "status IN ('open', 'claimed')")
 _TOLD = text("UPDATE handoffs SET told_at = :at WHERE organisation = :organisation AND id = :id AND told_at IS NULL")
+_TELL_LATER = text("UPDATE handoffs SET tell_at = :at WHERE organisation = :organisation AND id = :id")
+_WITHDRAW = text(
+    f"""
+    WITH changed AS (
+        UPDATE handoffs SET status = 'resolved', decision = 'withdrawn', decided_by = :actor, decided_at = :at
+        WHERE organisation = :organisation AND interaction_id = :interaction_id AND id <> :by_handoff
+            AND opened_at <= :opened_at AND decision IS NULL
+        RETURNING *
+    ), event AS (
+        INSERT INTO handoff_events (organisation, id, handoff_id, kind, actor, at, details)
+        SELECT organisation, replace(id, 'hnd_', 'hev_'), id, :event, :actor, :at, :details FROM changed
+    )
+    SELECT {COLUMNS} FROM changed
+    """
+).bindparams(*json_values("details"))
 
 
 class HandoffRepository:
@@ -134,7 +143,7 @@ class HandoffRepository:
             issues=list(new.issues),
             sla_due_at=new.sla_due_at,
             expires_at=new.expires_at,
-            **_event("opened", "system", new.opened_at, {"reason": new.reason}),
+            **event("opened", "system", new.opened_at, {"reason": new.reason}),
         ) or await self._session.first(
             _FIRST_OPENED, interaction_id=new.interaction_id, kind=new.kind, decision_id=new.decision_id
         )
@@ -165,7 +174,7 @@ class HandoffRepository:
             decision=decision,
             digest=digest,
             resolution=resolution,
-            **_event(decision, by, at, {"digest": digest} if digest else {}),
+            **event(decision, by, at, {"digest": digest} if digest else {}),
         )
         if row is not None:
             return Decided(first=True, record=read_handoff(row))
@@ -181,33 +190,32 @@ class HandoffRepository:
 
     async def mark_breached(self, handoff_id: HandoffId, at: datetime) -> Handoff | None:
         """Its clock ran out: once, never early, and one priority higher. None if there was nothing to mark."""
-        row = await self._session.first(_BREACH, id=handoff_id, **_event("breached", "system", at, {}))
+        row = await self._session.first(_BREACH, id=handoff_id, **event("breached", "system", at, {}))
         return None if row is None else read_handoff(row)
 
     async def mark_told(self, handoff_id: HandoffId, at: datetime) -> bool:
         """The workflow has heard the decision. False if it had before."""
         return await self._session.run(_TOLD, id=handoff_id, at=at) == 1
 
-    async def claim(self, handoff_id: HandoffId, by: str, at: datetime) -> Handoff:
-        """Take it. `Conflict` (naming the assignee) for the second claimer; your own repeat is fine."""
-        row = await self._session.first(_CLAIM, id=handoff_id, **_event("claimed", by, at, {}))
-        return await self._changed(row, handoff_id, assignee=by)
+    async def tell_later(self, handoff_id: HandoffId, at: datetime) -> None:
+        """The decision cannot be told now: `untold_handoffs` leaves it out until then."""
+        await self._session.run(_TELL_LATER, id=handoff_id, at=at)
 
-    async def release(self, handoff_id: HandoffId, by: str, at: datetime) -> Handoff:
-        """Give it back. `Conflict` if it is somebody else's."""
-        row = await self._session.first(_RELEASE, id=handoff_id, **_event("released", by, at, {}))
-        return await self._changed(row, handoff_id, assignee=None)
-
-    async def reassign(self, handoff_id: HandoffId, to: str, by: str, at: datetime) -> Handoff:
-        row = await self._session.first(
-            _REASSIGN, id=handoff_id, assignee=to, **_event("reassigned", by, at, {"to": to})
+    async def withdraw_others(self, handoff: Handoff, at: datetime) -> tuple[Handoff, ...]:
+        """`handoff` takes the place of what was undecided about its interaction: no yes to that counts now."""
+        if handoff.decision is not None:
+            return ()
+        rows = await self._session.all(
+            _WITHDRAW,
+            interaction_id=handoff.interaction_id,
+            by_handoff=handoff.id,
+            opened_at=handoff.opened_at,
+            event="withdrawn",
+            actor="system",
+            at=at,
+            details={"by": handoff.id},
         )
-        return await self._changed(row, handoff_id, assignee=to)
-
-    async def note(self, handoff_id: HandoffId, by: str, words: str, at: datetime) -> None:
-        """An operator's note, for other operators."""
-        if not await self._session.run(_NOTE, id=handoff_id, **_event("noted", by, at, {"note": words})):
-            raise HandoffNotFound("no such handoff")
+        return tuple(read_handoff(row) for row in rows)
 
     async def get(self, handoff_id: HandoffId) -> Handoff:
         """The handoff, or `HandoffNotFound`."""
@@ -219,7 +227,7 @@ class HandoffRepository:
     async def events(self, handoff_id: HandoffId) -> tuple[HandoffEvent, ...]:
         """What happened to it, in order."""
         return tuple(
-            HandoffEvent(r.kind, r.actor, r.at, r.details) for r in await self._session.all(_EVENTS, id=handoff_id)
+            HandoffEvent(r.kind, r.actor, r.at, r.details) for r in await self._session.all(EVENTS, id=handoff_id)
         )
 
     async def list(
@@ -228,14 +236,6 @@ class HandoffRepository:
         """What is due first comes first."""
         return await list_handoffs(self._session, filters or HandoffFilters(), limit, cursor)
 
-    async def _changed(self, row: Record | None, handoff_id: HandoffId, assignee: str | None) -> Handoff:
-        if row is not None:
-            return read_handoff(row)
-        record = await self.get(handoff_id)
-        if record.decision is None and record.assignee == assignee:
-            return record
-        raise Conflict("this handoff is in other hands", assignee=record.assignee, status=record.status)
 
-
-def _event(kind: str, actor: str, at: datetime, details: Json) -> dict[str, Any]:
+def event(kind: str, actor: str, at: datetime, details: Json) -> dict[str, Any]:
     return {"event_id": new_id("hev"), "event": kind, "actor": actor, "at": at, "details": details}

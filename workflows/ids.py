@@ -12,16 +12,21 @@ ANSWER_UPDATE = "answer"
 HANDOFF_WORKFLOW = "handoff"
 """The Temporal name of `HandoffWorkflow`, for those who start it without importing it."""
 
-_OPAQUE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}|[A-Za-z0-9_-]*[A-Za-z_][A-Za-z0-9_-]*")
-_MAX_PART = 64
+_OPAQUE = re.compile(
+    r"(?:cust|customer|client|acct|account|user|usr|req|request|msg|evt|event|ord|order|inv|invoice|tick|ticket|int|cnv)"
+    r"[_-](?:[0-9]{1,6}|[0-9a-f]{16,64}|[0-9A-HJKMNP-TV-Z]{26})"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+"""What a machine made: a customary prefix with a short number, hexadecimal digits or a ULID; or a UUID. A word could
+be a name and a long number a telephone, so neither is shown."""
 
 
 def opaque(part: str, key: bytes) -> str:
-    """`part` itself if it is a short token with a letter in it; else `~` and its keyed hash.
+    """`part` itself if a machine certainly made it; else `~` and its keyed hash.
 
-    An e-mail address, a telephone number or a name with spaces is never shown, yet equal parts stay equal.
+    An e-mail address, a telephone number or a name is never shown, yet equal parts stay equal.
     """
-    if len(part) <= _MAX_PART and _OPAQUE.fullmatch(part):
+    if _OPAQUE.fullmatch(part):
         return part
     return "~" + hmac.new(key, part.encode(), hashlib.sha256).hexdigest()[:32]
 

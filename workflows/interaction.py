@@ -1,7 +1,8 @@
 """What happens to one message, in order."""
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, ChildWorkflowError, FailureError, is_cancelled_exception
 
 from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
@@ -59,8 +60,11 @@ class InteractionWorkflow:
         try:
             self._verdict = await self._judge()
             resolution = await self._ask_a_person_if_needed()
-            await self._act()
-            committed = await self._commit_reply(resolution)
+            if resolution is not None and resolution.decision is HandoffDecision.WITHDRAWN:
+                committed = Committed(blocked_by="handoff_withdrawn")
+            else:
+                await self._act()
+                committed = await self._commit_reply(resolution)
         except FailureError as failure:
             if is_cancelled_exception(failure):
                 raise
@@ -94,27 +98,40 @@ class InteractionWorkflow:
         return await self._commit_reply(resolution)
 
     async def _ask_a_person(self, kind: HandoffKind, reason: str) -> Resolution:
-        opened = await self._open_handoff(kind, reason)
-        self._answered = InteractionStatus.WAITING_FOR_HUMAN
-        self._mark(InteractionStatus.WAITING_FOR_HUMAN)
-        if opened.resolution is not None:
-            return opened.resolution
+        """Waits until somebody decided, for as long as it takes."""
+        while True:
+            opened = await self._open_handoff(kind, reason)
+            self._answered = InteractionStatus.WAITING_FOR_HUMAN
+            self._mark(InteractionStatus.WAITING_FOR_HUMAN)
+            resolution = opened.resolution or await self._wait_for(opened, reason)
+            if resolution is not None:
+                return resolution
+
+    async def _wait_for(self, opened: OpenedHandoff, reason: str) -> Resolution | None:
+        """None if the handoff's workflow was ended by somebody else: its record says whether a decision was taken."""
         # By name: the sandbox defines every workflow class this module imports anew for each interaction, and one more
         # class costs a tenth of a worker.
-        resolution: Resolution = await workflow.execute_child_workflow(
-            ids.HANDOFF_WORKFLOW,
-            HandoffInput(
-                organisation=self._start.organisation,
-                handoff_id=opened.handoff_id,
-                kind=opened.kind,
-                sla_due_at=opened.sla_due_at,
-            ),
-            id=ids.handoff(self._start.organisation, opened.handoff_id),
-            result_type=Resolution,
-            task_timeout=options.TASK_TIMEOUT,
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"{opened.kind.value}: {reason}",
-        )
+        try:
+            resolution: Resolution = await workflow.execute_child_workflow(
+                ids.HANDOFF_WORKFLOW,
+                HandoffInput(
+                    organisation=self._start.organisation,
+                    handoff_id=opened.handoff_id,
+                    kind=opened.kind,
+                    sla_due_at=opened.sla_due_at,
+                ),
+                id=ids.handoff(self._start.organisation, opened.handoff_id),
+                result_type=Resolution,
+                task_timeout=options.TASK_TIMEOUT,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                # One that an earlier run of this interaction left behind would tell its decision to nobody.
+                id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+                static_summary=f"{opened.kind.value}: {reason}",
+            )
+        except ChildWorkflowError as failure:
+            if is_cancelled_exception(failure):
+                raise
+            return None
         return resolution
 
     async def _act(self) -> None:

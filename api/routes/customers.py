@@ -72,8 +72,9 @@ class InvoiceList(Value):
 async def put_customer(
     customer_id: CustomerPath, body: CustomerBody, response: Response, caller: CallerDep, services: ServicesDep
 ) -> Account:
-    """201 when the customer is new."""
-    caller.need(Scope.INGEST, Scope.OPERATOR)
+    """201 when the customer is new. Accounts and invoices are facts that money is decided on: only who configures
+    the organisation writes them, never the channel that also asks for refunds."""
+    caller.need(Scope.BUILDER)
     account = Account(customer_id=CustomerId(customer_id), **body.model_dump(by_alias=False))
     async with services.db.transaction(caller.organisation) as session:
         customer = await CustomerRepository(session).put(account, services.now())
@@ -85,14 +86,14 @@ async def put_customer(
 
 @router.get("/{customerId}", summary="One customer")
 async def get_customer(customer_id: CustomerPath, caller: CallerDep, services: ServicesDep) -> Account:
-    caller.need(Scope.INGEST, Scope.OPERATOR, Scope.AUDITOR)
+    caller.need(Scope.OPERATOR, Scope.BUILDER, Scope.AUDITOR)
     async with services.db.transaction(caller.organisation) as session:
         return (await CustomerRepository(session).get(CustomerId(customer_id))).account
 
 
 @router.get("/{customerId}/invoices", summary="A customer's invoices, latest payment first")
 async def list_invoices(customer_id: CustomerPath, caller: CallerDep, services: ServicesDep) -> InvoiceList:
-    caller.need(Scope.INGEST, Scope.OPERATOR, Scope.AUDITOR)
+    caller.need(Scope.OPERATOR, Scope.BUILDER, Scope.AUDITOR)
     async with services.db.transaction(caller.organisation) as session:
         await CustomerRepository(session).get(CustomerId(customer_id))
         invoices = await InvoiceRepository(session).get_billing(CustomerId(customer_id))
@@ -104,7 +105,7 @@ async def put_invoice(
     customer_id: CustomerPath, invoice_id: InvoicePath, body: InvoiceBody, caller: CallerDep, services: ServicesDep
 ) -> ShownInvoice:
     """409 for another currency once money of it moved: what was given back would be counted in the wrong one."""
-    caller.need(Scope.INGEST, Scope.OPERATOR)
+    caller.need(Scope.BUILDER)
     invoice = Invoice(id=invoice_id, **body.model_dump(by_alias=False))
     async with services.db.transaction(caller.organisation) as session:
         invoices = InvoiceRepository(session)

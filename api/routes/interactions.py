@@ -87,7 +87,7 @@ class InteractionQuery(Page):
 async def list_interactions(
     caller: CallerDep, services: ServicesDep, query: Annotated[InteractionQuery, Query()]
 ) -> InteractionList:
-    caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.INGEST)
+    caller.need(Scope.OPERATOR, Scope.AUDITOR)
     async with services.db.transaction(caller.organisation) as session:
         page = await InteractionRepository(session).list(query.filters(), limit=query.limit, cursor=query.cursor)
     items = tuple(InteractionSummary.model_validate(i, from_attributes=True) for i in page.items)
@@ -98,6 +98,7 @@ async def list_interactions(
 async def get_interaction(
     interaction_id: Annotated[ObjectId, Path(alias="interactionId")], caller: CallerDep, services: ServicesDep
 ) -> InteractionDetail:
+    """A key that only sends in reads what it sent by the id it was given, which cannot be guessed; it lists nothing."""
     caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.INGEST)
     async with services.db.transaction(caller.organisation) as session:
         interactions = InteractionRepository(session)

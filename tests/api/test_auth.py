@@ -73,14 +73,14 @@ INVOICE = {"total": {"amount": 1, "currency": "EUR"}, "status": "open"}
 MESSAGE = {"customerId": "cust_scopes", "message": "hello"}
 ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("post", "/chat"): ("/chat", MESSAGE, {"ingest"}),
-    ("get", "/interactions"): ("/interactions", None, {"ingest", "operator", "auditor"}),
+    ("get", "/interactions"): ("/interactions", None, {"operator", "auditor"}),
     ("get", "/interactions/{interactionId}"): ("/interactions/int_missing0", None, {"ingest", "operator", "auditor"}),
-    ("put", "/customers/{customerId}"): ("/customers/cust_scopes", CUSTOMER, {"ingest", "operator"}),
-    ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"ingest", "operator", "auditor"}),
+    ("put", "/customers/{customerId}"): ("/customers/cust_scopes", CUSTOMER, {"builder"}),
+    ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"operator", "builder", "auditor"}),
     ("get", "/customers/{customerId}/invoices"): (
-        "/customers/cust_scopes/invoices", None, {"ingest", "operator", "auditor"}),
+        "/customers/cust_scopes/invoices", None, {"operator", "builder", "auditor"}),
     ("put", "/customers/{customerId}/invoices/{invoiceId}"): (
-        "/customers/cust_scopes/invoices/inv_1", INVOICE, {"ingest", "operator"}),
+        "/customers/cust_scopes/invoices/inv_1", INVOICE, {"builder"}),
     ("get", "/handoffs"): ("/handoffs", None, {"operator", "auditor"}),
     ("get", "/handoffs/{handoffId}"): ("/handoffs/hnd_missing0", None, {"operator", "auditor"}),
     ("post", "/handoffs/{handoffId}/approve"): ("/handoffs/hnd_missing0/approve", {"digest": "0" * 64}, {"operator"}),

@@ -1,15 +1,16 @@
 """Handoffs: opened once, decided once, told once."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, HandoffNotFound
 from domain.handoff import HandoffDecision, HandoffKind, HandoffStatus
 from domain.values import HandoffId, Json, Priority
+from schema.handoff_claims import HandoffClaims
 from schema.handoffs import Decided, Handoff, HandoffFilters, HandoffRepository, NewHandoff
-from schema.session import Database
+from schema.session import Database, Session
 from tests.schema.given import ACME, GLOBEX, NOW, customer, handoff
 
 LATER = NOW + timedelta(hours=2)
@@ -19,6 +20,17 @@ async def opened(db: Database, **changes: object) -> Handoff:
     await customer(db)
     async with db.transaction(ACME) as session:
         return await handoff(session, **changes)  # type: ignore[arg-type]  # passed through to a table of defaults
+
+
+async def later(session: Session, first: Handoff) -> Handoff:
+    """A takeover of the same interaction, a minute later."""
+    return await handoff(
+        session,
+        interaction_id=first.interaction_id,
+        decision_id=first.decision_id,
+        kind=HandoffKind.TAKEOVER,
+        opened_at=first.opened_at + timedelta(minutes=1),
+    )
 
 
 async def decide(
@@ -157,12 +169,45 @@ async def test_a_decision_stays_on_the_list_of_untold_ones_until_it_was_told(dat
     assert await database.untold_handoffs() == ()
 
 
+async def test_a_decision_that_cannot_be_told_now_stands_before_nobody(database: Database) -> None:
+    on_the_table = await opened(database)
+    await decide(database, on_the_table.id)
+    async with database.transaction(ACME) as session:
+        await HandoffRepository(session).tell_later(on_the_table.id, datetime.now(UTC) + timedelta(hours=1))
+    assert await database.untold_handoffs() == ()
+    async with database.transaction(ACME) as session:
+        await HandoffRepository(session).tell_later(on_the_table.id, datetime.now(UTC) - timedelta(seconds=1))
+    assert [u.handoff_id for u in await database.untold_handoffs()] == [on_the_table.id]
+
+
+async def test_a_later_handoff_takes_the_place_of_an_undecided_one(database: Database) -> None:
+    approval = await opened(database)
+    async with database.transaction(ACME) as session:
+        repository = HandoffRepository(session)
+        takeover = await later(session, approval)
+        assert [h.id for h in await repository.withdraw_others(takeover, LATER)] == [approval.id]
+        assert await repository.withdraw_others(takeover, LATER) == ()
+        assert await repository.withdraw_others(await repository.get(approval.id), LATER) == ()
+        assert (await repository.get(takeover.id)).decision is None
+    with pytest.raises(HandoffAlreadyDecided):
+        await decide(database, approval.id)
+    assert await kinds(database, approval.id) == ["opened", "withdrawn"]
+
+
+async def test_an_earlier_handoff_opened_again_does_not_take_the_place_of_a_later_one(database: Database) -> None:
+    approval = await opened(database)
+    async with database.transaction(ACME) as session:
+        repository = HandoffRepository(session)
+        await later(session, approval)
+        assert await repository.withdraw_others(approval, LATER) == ()
+
+
 async def test_of_two_claimers_one_gets_it(database: Database) -> None:
     on_the_table = await opened(database)
 
     async def claim(by: str) -> Handoff:
         async with database.transaction(ACME) as session:
-            return await HandoffRepository(session).claim(on_the_table.id, by, NOW)
+            return await HandoffClaims(session).claim(on_the_table.id, by, NOW)
 
     claims = await asyncio.gather(*(claim(f"operator_{n}") for n in range(10)), return_exceptions=True)
     (mine,) = [c for c in claims if isinstance(c, Handoff)]
@@ -174,13 +219,13 @@ async def test_of_two_claimers_one_gets_it(database: Database) -> None:
 async def test_it_passes_from_hand_to_hand_and_every_step_is_on_record(database: Database) -> None:
     on_the_table = await opened(database)
     async with database.transaction(ACME) as session:
-        repository = HandoffRepository(session)
-        await repository.claim(on_the_table.id, "olga", NOW)
+        claims = HandoffClaims(session)
+        await claims.claim(on_the_table.id, "olga", NOW)
         with pytest.raises(Conflict):
-            await repository.release(on_the_table.id, "otto", NOW)
-        await repository.note(on_the_table.id, "olga", "looks odd", NOW)
-        assert (await repository.reassign(on_the_table.id, "otto", "olga", NOW)).assignee == "otto"
-        released = await repository.release(on_the_table.id, "otto", NOW)
+            await claims.release(on_the_table.id, "otto", NOW)
+        await claims.note(on_the_table.id, "olga", "looks odd", NOW)
+        assert (await claims.reassign(on_the_table.id, "otto", "olga", NOW)).assignee == "otto"
+        released = await claims.release(on_the_table.id, "otto", NOW)
         assert (released.status, released.assignee) == (HandoffStatus.OPEN, None)
     assert await kinds(database, on_the_table.id) == ["opened", "claimed", "noted", "reassigned", "released"]
 
@@ -190,7 +235,7 @@ async def test_the_queue_is_ordered_by_due_time_and_filtered(database: Database)
     async with database.transaction(ACME) as session:
         made = [await handoff(session, sla_due_at=NOW + timedelta(minutes=5 - n)) for n in range(5)]
         repository = HandoffRepository(session)
-        await repository.claim(made[0].id, "olga", NOW)
+        await HandoffClaims(session).claim(made[0].id, "olga", NOW)
         await repository.mark_breached(made[1].id, LATER)
         await repository.decide(made[2].id, HandoffDecision.REJECTED, by="olga", at=NOW)
         first = await repository.list(limit=3)
@@ -217,8 +262,8 @@ async def test_another_organisations_handoff_is_not_found(database: Database) ->
         for question in (
             repository.get(on_the_table.id),
             repository.decide(on_the_table.id, HandoffDecision.REJECTED, by="eve", at=NOW),
-            repository.claim(on_the_table.id, "eve", NOW),
-            repository.note(on_the_table.id, "eve", "x", NOW),
+            HandoffClaims(session).claim(on_the_table.id, "eve", NOW),
+            HandoffClaims(session).note(on_the_table.id, "eve", "x", NOW),
         ):
             with pytest.raises(HandoffNotFound):
                 await question

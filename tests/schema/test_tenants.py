@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from domain.errors import Conflict
 from domain.interaction import EffectState
 from domain.values import Money, OrganisationId, Priority
 from schema.api_keys import ApiKeyRepository
@@ -228,6 +229,18 @@ class TestLookups:
             assert await ApiKeyRepository(session).revoke(live.id, NOW)
             assert not await ApiKeyRepository(session).revoke(live.id, NOW)
         assert await database.resolve_api_key(b"live") is None
+
+    async def test_two_keys_in_use_never_share_a_name(self, database: Database) -> None:
+        """People's decisions are recorded under it."""
+        async with database.transaction(ACME) as session:
+            first = await ApiKeyRepository(session).issue("desk", ["operator"], b"1", NOW)
+        async with database.transaction(ACME) as session:
+            with pytest.raises(Conflict):
+                await ApiKeyRepository(session).issue("desk", ["operator"], b"2", NOW)
+            await ApiKeyRepository(session).revoke(first.id, NOW)
+            await ApiKeyRepository(session).issue("desk", ["operator"], b"3", NOW)
+        async with database.transaction(GLOBEX) as session:
+            await ApiKeyRepository(session).issue("desk", ["operator"], b"4", NOW)
 
     async def test_the_lookup_role_reads_a_few_columns_of_two_tables_and_nothing_else(
         self, postgres: PostgresServer, filled: str
