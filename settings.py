@@ -4,6 +4,7 @@ Entry points call `Settings.load()` once and hand values down; nothing else know
 Secrets have no defaults. Business limits are not settings: they are versioned policies.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from temporalio.envconfig import ClientConfigProfile
 
 from domain.errors import HoldfastError
+from domain.outside import AllowList
 
 PREFIX = "HOLDFAST_"
 _environment = os.environ  # noqa: TID251 - here, and nowhere else
@@ -69,6 +71,9 @@ class Settings(BaseSettings):
     id_key: SecretStr
     """Keys the hash that stands for caller-supplied names in ids. At least 32 characters; the same in every
     process; changing it changes the ids of repeated requests. A secret."""
+    encryption_keyset: SecretStr = SecretStr("")
+    """Keys that seal what is stored secretly (webhook secrets): a Tink AEAD keyset as JSON, its primary key seals, all
+    of its keys open. Empty: no webhook can be created. A secret."""
     local: bool = False
     """Accept calls without a key as the demo organisation's administrator. Refused unless `HOLDFAST_API_HOST` is
     a loopback address."""
@@ -84,6 +89,10 @@ class Settings(BaseSettings):
     """Where people open Temporal's Web UI; answers then link to it. Empty: no links."""
     console_url: str = ""
     """Where people open the console; answers then link to it. Empty: no links."""
+
+    outbound_allow: str = ""
+    """Hosts that may be called although they are not public: `host` or `host:port`, comma-separated; `[v6]:port` for
+    IPv6. They may also be called without TLS. Anything else must be a public https address."""
 
     smtp_host: str = ""
     """Mail server. Empty: the one-machine stack keeps mail in its data folder; elsewhere mail is refused."""
@@ -118,7 +127,9 @@ class Settings(BaseSettings):
     failpoint: str = ""
     """For fault tests only: a file that names the failpoint where this process kills itself."""
 
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"database_url", "migration_database_url", "id_key", "smtp_password"})
+    SECRETS: ClassVar[frozenset[str]] = frozenset(
+        {"database_url", "migration_database_url", "id_key", "encryption_keyset", "smtp_password"}
+    )
     """Fields that are also read from the file named by `<VARIABLE>_FILE`."""
 
     @classmethod
@@ -146,6 +157,24 @@ class Settings(BaseSettings):
             raise ValueError("must have at least 32 characters")
         return key
 
+    @field_validator("outbound_allow")
+    @classmethod
+    def _hosts(cls, entries: str) -> str:
+        AllowList(_listed(entries))
+        return entries
+
+    @field_validator("encryption_keyset")
+    @classmethod
+    def _a_keyset(cls, keyset: SecretStr) -> SecretStr:
+        if keyset.get_secret_value():
+            try:
+                is_one = "primaryKeyId" in json.loads(keyset.get_secret_value())
+            except (ValueError, TypeError):
+                is_one = False
+            if not is_one:
+                raise ValueError("must be a Tink keyset as JSON")
+        return keyset
+
     @model_validator(mode="after")
     def _safe_together(self) -> Self:
         for broken, reason in (
@@ -164,9 +193,18 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def outbound_allowed(self) -> tuple[str, ...]:
+        """The entries of `outbound_allow`."""
+        return _listed(self.outbound_allow)
+
+    @property
     def owner_database_url(self) -> str:
         """Postgres as the role that may migrate."""
         return self.migration_database_url or self.database_url
+
+
+def _listed(entries: str) -> tuple[str, ...]:
+    return tuple(entry for part in entries.split(",") if (entry := part.strip()))
 
 
 def is_loopback(host: str) -> bool:

@@ -24,6 +24,7 @@ import uvicorn
 from rich.console import Console
 
 import settings as outside
+from adapters.crypto import new_keyset
 from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
 from api.auth import Scope, key_hash
@@ -130,6 +131,9 @@ def _local_values(folder: Path) -> dict[str, Any]:
     key = folder / "id.key"
     if not key.exists():
         processes.write_private(key, secrets.token_hex(32))
+    keyset = folder / "encryption.keyset"
+    if not keyset.exists():
+        processes.write_private(keyset, new_keyset())
     # Warnings only: what matters on a terminal is the stack's own lines.
     return {
         "environment": "development",
@@ -137,6 +141,9 @@ def _local_values(folder: Path) -> dict[str, Any]:
         "log_level": "warning",
         "data_dir": folder,
         "id_key": key.read_text().strip(),
+        "encryption_keyset": keyset.read_text().strip(),
+        # Whoever tries webhooks out listens on this very machine.
+        "outbound_allow": "localhost,127.0.0.1,[::1]",
     }
 
 

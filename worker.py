@@ -16,20 +16,28 @@ import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.carriers import Carriers
+from activities.clocks import ClockActivities
 from activities.decisions import DecisionActivities
+from activities.deliveries import DeliveryActivities
 from activities.handoffs import HandoffActivities
 from activities.replies import ReplyActivities
 from activities.tools import ToolActivities
+from adapters.crypto import TinkSecretBox
 from adapters.failpoints import KillingFailpoints, NoFailpoints
+from adapters.gateways.chat_webhook import HttpChatGateway
 from adapters.gateways.no_mail import NoMailGateway
+from adapters.gateways.outside import OutsideClient
 from adapters.gateways.smtp import SmtpMailGateway
+from adapters.gateways.webhook import HttpWebhookGateway
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
 from adapters.telemetry import export_spans, service
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
+from domain.outside import AllowList
 from domain.policies import PolicyBook
-from domain.ports import Failpoints, IntentModel, MailGateway
+from domain.ports import ChatGateway, Failpoints, IntentModel, MailGateway, SecretBox, WebhookGateway
 from domain.tools import TOOLS
 from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
@@ -78,6 +86,9 @@ class Parts:
     intents: IntentModel
     mail: MailGateway
     failpoints: Failpoints
+    webhooks: WebhookGateway
+    chat: ChatGateway
+    secrets: SecretBox | None = None
     tools: Mapping[str, AnyTool] = field(default_factory=lambda: TOOLS)
     book: PolicyBook = field(default_factory=PolicyBook.shipped)
     agent: AgentSpec = SUPPORT
@@ -86,10 +97,15 @@ class Parts:
 
     @classmethod
     def of(cls, settings: Settings, *, intents: IntentModel | None = None, **replaced: Any) -> "Parts":
+        outside = OutsideClient(AllowList(settings.outbound_allowed))
+        keyset = settings.encryption_keyset.get_secret_value()
         own: dict[str, Any] = {
             "intents": intents or EmbeddedIntentModel(EXAMPLES, settings.data_dir / "models"),
             "mail": mail(settings),
             "failpoints": failpoints(settings),
+            "webhooks": HttpWebhookGateway(outside, now),
+            "chat": HttpChatGateway(outside, now),
+            "secrets": TinkSecretBox(keyset) if keyset else None,
         }
         return cls(**{**own, **replaced})
 
@@ -103,6 +119,9 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
     calls = ToolActivities(db, tools=tools, mail=parts.mail, extra=parts.extra, now=now_, failpoints=points)
     replies = ReplyActivities(db, tools=tools, now=now_, failpoints=points)
     handoffs = HandoffActivities(db, tools=tools, now=now_, failpoints=points)
+    clocks = ClockActivities(db, now=now_, failpoints=points)
+    carriers = Carriers(tools, parts.mail, parts.webhooks, parts.chat, parts.secrets, parts.extra, now_)
+    deliveries = DeliveryActivities(db, carriers=carriers, now=now_, failpoints=points)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -110,12 +129,15 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
         activities=[
             decisions.judge,
             decisions.admit,
+            decisions.correct,
             calls.call,
             calls.give_up,
             replies.commit,
             replies.fail,
             handoffs.open,
-            handoffs.mark_breached,
+            clocks.keep_time,
+            deliveries.send,
+            deliveries.give_up,
         ],
         max_cached_workflows=settings.worker_cached_workflows,
         max_concurrent_activities=settings.worker_activities,

@@ -5,11 +5,15 @@ from datetime import datetime, timedelta
 
 from temporalio import activity
 
+from activities.conversations import in_its_conversation
 from activities.failures import durable
-from activities.record import FIRST, approval_digest, planned, proposed_actions
+from activities.record import FIRST, planned, reservation
 from domain.agents.agent import AgentSpec
 from domain.agents.support import propose
-from domain.decision import Decision, Issue, JudgedAction, Outcome, Reason, asking
+from domain.approval import approval_digest
+from domain.conversation import is_passed_on
+from domain.correction import CorrectInput, Correction, corrected, correction_in, stage_of_correction
+from domain.decision import Decision, Issue, Outcome, Reason, asking
 from domain.errors import ApprovalStale, ReservationRefused
 from domain.facts import Facts
 from domain.handoff import HandoffKind
@@ -17,15 +21,16 @@ from domain.interaction import AdmitInput, InteractionRef, PlannedEffect, Verdic
 from domain.judgement import judge
 from domain.policies import PolicyBook
 from domain.ports import Failpoints, IntentModel
-from domain.proposal import ProposedAction
+from domain.proposal import ProposedAction, Understanding
 from domain.tools.handoff_to_human import handoff_to_human
 from domain.tools.tool import AnyTool
-from domain.understanding.understand import understand
+from domain.understanding.understand import understand, understood_somehow
 from domain.values import DecisionId, EffectId, Mode
 from domain.verification import verify_action
 from schema.decisions import DecisionRepository
 from schema.effects import Approval, EffectRepository, Reservation, ReservationLimits
 from schema.facts import load_facts
+from schema.handoffs import Handoff, HandoffRepository
 from schema.interactions import Interaction
 from schema.money import Amount, check_money
 from schema.records import load_recorded
@@ -69,6 +74,24 @@ class DecisionActivities:
                 return await self._decide(session, ref, recorded.interaction)
             return self._verdict(recorded.decision, await self._standing(session, ref))
 
+    @activity.defn(name="decisions.correct")
+    @durable
+    async def correct(self, request: CorrectInput) -> Verdict:
+        """Judge again what a person corrected, under the same rules and limits; recorded as a stage of its own, once.
+
+        Raises `ApprovalStale` if nobody said so: being told by Temporal is not enough.
+        """
+        ref, stage = request.interaction, stage_of_correction(request.round)
+        async with self._db.transaction(ref.organisation) as session:
+            recorded = await load_recorded(session, ref.interaction_id, stage)
+            if recorded.decision is not None:
+                return self._verdict(recorded.decision, await self._standing(session, ref))
+            handoff = await HandoffRepository(session).get(request.handoff_id)
+            correction = correction_in(handoff.resolution)
+            if handoff.interaction_id != ref.interaction_id or correction is None:
+                raise ApprovalStale("a correction is what a person said about this interaction")
+            return await self._decide(session, ref, recorded.interaction, stage, correction)
+
     @activity.defn(name="decisions.admit")
     @durable
     async def admit(self, request: AdmitInput) -> Verdict:
@@ -78,27 +101,45 @@ class DecisionActivities:
         """
         ref = request.interaction
         async with self._db.transaction(ref.organisation) as session:
-            recorded = await load_recorded(session, ref.interaction_id, FIRST)
+            handoff = await HandoffRepository(session).get(request.handoff_id)
+            stage = await self._stage_of(session, handoff)
+            recorded = await load_recorded(session, ref.interaction_id, stage)
             decision, decision_id = recorded.decision, recorded.decision_id
             if decision is None or decision_id is None:
                 raise ApprovalStale("an approval names a recorded decision")
             effects = await self._standing(session, ref)
-            if not effects and await self._is_still_allowed(session, recorded.interaction):
+            if not effects and await self._is_still_allowed(session, recorded.interaction, stage):
                 wanted = self._reservations(recorded.interaction, decision, decision_id, self._now())
-                bound = approval_digest(recorded.interaction, decision, proposed_actions(decision))
+                asked = recorded.interaction
+                bound = approval_digest(asked.id, asked.customer_id, decision, handoff.expires_at)
                 effects = await self._admit(session, wanted, Approval(request.handoff_id, bound))
         verdict = self._verdict(decision, effects)
         return verdict.model_copy(update={"outcome": Outcome.PROCEED})
 
-    async def _decide(self, session: Session, ref: InteractionRef, interaction: Interaction) -> Verdict:
-        facts = await load_facts(session, interaction.customer_id, self._now(), refund_period=self._limits.period)
-        proposal = propose(understand(interaction.message, self._intents), facts)
+    async def _decide(
+        self,
+        session: Session,
+        ref: InteractionRef,
+        interaction: Interaction,
+        stage: str = FIRST,
+        correction: Correction | None = None,
+    ) -> Verdict:
+        facts = await load_facts(
+            session,
+            interaction.customer_id,
+            self._now(),
+            refund_period=self._limits.period,
+            conversation_id=interaction.conversation_id,
+        )
+        proposal = propose(self._understand(interaction.message, correction), facts)
         decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
+        if correction is None:
+            decision = await in_its_conversation(session, ref, interaction, decision, facts)
         live = ref.mode is Mode.LIVE
         if live and decision.outcome is Outcome.PROCEED:
             decision = await self._unless_over_limit(session, interaction, decision, facts.now)
         decision_id, decision = await DecisionRepository(session).record_once(
-            ref.interaction_id, FIRST, decision, proposal=proposal, facts=facts, mode=ref.mode, at=facts.now
+            ref.interaction_id, stage, decision, proposal=proposal, facts=facts, mode=ref.mode, at=facts.now
         )
         effects: tuple[PlannedEffect, ...] = ()
         if live and decision.outcome is Outcome.PROCEED:
@@ -124,10 +165,17 @@ class DecisionActivities:
             return asking(decision, reason)
         return decision
 
-    async def _is_still_allowed(self, session: Session, interaction: Interaction) -> bool:
+    async def _stage_of(self, session: Session, handoff: Handoff) -> str:
+        """The decision whose actions an approval lets run: the one it was opened on, as last edited."""
+        if handoff.stage:
+            return handoff.stage
+        stage = await DecisionRepository(session).stage_of(handoff.decision_id) if handoff.decision_id else None
+        return stage or FIRST
+
+    async def _is_still_allowed(self, session: Session, interaction: Interaction, stage: str) -> bool:
         """Judged again on the facts of now, at the time of the request (how long people took is not the customer's
         fault): what the rules refuse by now, or what facts no longer back, an older yes does not cover."""
-        first = await DecisionRepository(session).find(interaction.id, FIRST)
+        first = await DecisionRepository(session).find(interaction.id, stage)
         if first is None:
             return False
         now = await load_facts(session, interaction.customer_id, self._now(), refund_period=self._limits.period)
@@ -175,6 +223,11 @@ class DecisionActivities:
     def _has_consequences(self, name: str) -> bool:
         return name in self._tools and name != handoff_to_human.name and self._tools[name].has_consequences
 
+    def _understand(self, message: str, correction: Correction | None) -> Understanding:
+        if correction is None:
+            return understand(message, self._intents)
+        return corrected(understood_somehow(message, self._intents), correction)
+
     def _verify(self, action: ProposedAction, facts: Facts) -> Sequence[Issue]:
         return verify_action(action, facts, self._tools)
 
@@ -188,31 +241,5 @@ class DecisionActivities:
             reasons=tuple(reason.code for reason in decision.reasons),
             effects=effects,
             handoff_kind=HandoffKind.APPROVAL if approvable else HandoffKind.TAKEOVER,
+            passed_on=is_passed_on(decision),
         )
-
-
-def reservation(
-    tool: AnyTool,
-    action: JudgedAction,
-    interaction: Interaction,
-    ordinal: int,
-    decision: Decision,
-    decision_id: DecisionId,
-    at: datetime,
-) -> Reservation:
-    """What the ledger must hold of one judged action."""
-    arguments = tool.parse(action.arguments)
-    return Reservation(
-        interaction_id=interaction.id,
-        decision_id=decision_id,
-        customer_id=interaction.customer_id,
-        ordinal=ordinal,
-        tool=tool.name,
-        effect_class=tool.effect,
-        arguments=action.arguments,
-        digest=action.digest,
-        policy_version=decision.policy_version,
-        at=at,
-        subject=tool.subject(arguments),
-        money=tool.money(arguments),
-    )

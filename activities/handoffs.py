@@ -1,22 +1,29 @@
-"""Opening what needs a person, and recording that its due time passed."""
+"""Opening what needs a person."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from temporalio import activity
 
+from activities.announcements import announced, handoff_opened
 from activities.failures import durable
-from activities.record import Record, approval_digest, proposed_actions, read_record
+from activities.record import Record, read_record
 from domain.answer import ShownHandoff
+from domain.approval import ApprovalPolicy, approval_digest, proposed_actions
+from domain.calendar import Calendar, add_business
+from domain.clock import ClockKind
 from domain.decision import Decision, Outcome
-from domain.handoff import BreachInput, HandoffKind, Resolution, sla_due_at
+from domain.handoff import HandoffKind
 from domain.interaction import InteractionStatus, OpenedHandoff, OpenHandoffInput
 from domain.ports import Failpoints
 from domain.replies import failed_reply, holding_reply, unknown_reply
+from domain.sla import SlaPolicy
 from domain.tools.tool import AnyTool
-from domain.values import HandoffId, OrganisationId, Priority
+from domain.values import DeliveryId, HandoffId, Plan, Priority
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id
+from schema.calendars import CalendarRepository
+from schema.clocks import ClockRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.handoffs import Handoff, HandoffRepository, NewHandoff
 from schema.interactions import InteractionRepository
@@ -25,9 +32,18 @@ from schema.session import Database, Session
 
 class HandoffActivities:
     def __init__(
-        self, db: Database, *, tools: Mapping[str, AnyTool], now: Callable[[], datetime], failpoints: Failpoints
+        self,
+        db: Database,
+        *,
+        tools: Mapping[str, AnyTool],
+        now: Callable[[], datetime],
+        failpoints: Failpoints,
+        approvals: ApprovalPolicy | None = None,
+        sla: SlaPolicy | None = None,
     ) -> None:
         self._db = db
+        self._sla = sla or SlaPolicy.shipped()
+        self._approvals = approvals or ApprovalPolicy.shipped()
         self._tools = tools
         self._now = now
         self._failpoints = failpoints
@@ -39,48 +55,64 @@ class HandoffActivities:
         ref = request.interaction
         async with self._db.transaction(ref.organisation) as session:
             record = await read_record(session, ref, self._now())
-            handoff = await HandoffRepository(session).open(self._new(record, request))
+            account = record.facts.account
+            calendar = await CalendarRepository(session).serving(account.plan, account.region)
+            new = self._new(record, request, calendar)
+            handoff = await HandoffRepository(session).open(new)
+            mark = (await ClockRepository(session, self._sla).load(handoff)).next_mark(self._sla, handoff)
             await HandoffRepository(session).withdraw_others(handoff, self._now())
             await self._answer_holding(session, record, handoff, request.reason)
-            details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
-            event = AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details)
-            await AuditRepository(session).append(event)
-        decided = Resolution(handoff_id=handoff.id, decision=handoff.decision) if handoff.decision else None
+            starts = await self._announce(session, record, handoff)
         return OpenedHandoff(
             handoff_id=handoff.id,
             kind=handoff.kind,
             priority=handoff.priority,
             sla_due_at=handoff.sla_due_at,
-            resolution=decided,
+            look_at=mark[0] if mark else None,
+            starts=starts if handoff.id == new.id else (),
+            resolution=handoff.said,
+            reopened=handoff.id != new.id,
         )
 
-    @activity.defn(name="handoffs.mark_breached")
-    @durable
-    async def mark_breached(self, breach: BreachInput) -> None:
-        """The due time passed without a decision: recorded once, with the due time, and the priority rises."""
-        async with self._db.transaction(OrganisationId(breach.handoff.organisation)) as session:
-            if await HandoffRepository(session).mark_breached(breach.handoff.handoff_id, breach.detected_at):
-                event = AuditEvent(self._now(), "system", "handoff.breached", breach.handoff.handoff_id)
-                await AuditRepository(session).append(event)
+    async def _announce(self, session: Session, record: Record, handoff: Handoff) -> tuple[DeliveryId, ...]:
+        details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}
+        event = AuditEvent(self._now(), "agent", "handoff.opened", handoff.id, details)
+        await AuditRepository(session).append(event)
+        starts = await handoff_opened(session, record, handoff, self._now())
+        if record.interaction.answered_at is not None:
+            return starts
+        return (*starts, *await announced(session, record, InteractionStatus.WAITING_FOR_HUMAN, self._now()))
 
-    def _new(self, record: Record, request: OpenHandoffInput) -> NewHandoff:
+    def _new(self, record: Record, request: OpenHandoffInput, calendar: Calendar) -> NewHandoff:
         decision, now = record.decision, self._now()
-        proposed = proposed_actions(decision) if decision and request.kind is HandoffKind.APPROVAL else []
+        to_approve = decision is not None and request.kind is HandoffKind.APPROVAL
+        proposed = proposed_actions(decision) if decision and to_approve else []
+        expires_at = now + self._approvals.expires_in if to_approve else None
+        asked, plan = record.interaction, record.facts.account.plan
+        priority = decision.priority if decision else Priority.HIGH
         return NewHandoff(
             id=HandoffId(new_id("hnd")),
             interaction_id=record.interaction.id,
             customer_id=record.interaction.customer_id,
             kind=request.kind,
-            priority=decision.priority if decision else Priority.HIGH,
+            priority=priority,
             reason=request.reason,
             confidence=decision.confidence if decision else 0.0,
             decision_id=record.decision_id,
-            digest=approval_digest(record.interaction, decision or Decision(), proposed),
+            digest=approval_digest(asked.id, asked.customer_id, decision or Decision(), expires_at),
             proposed=proposed,
             issues=[issue.model_dump(mode="json") for issue in (decision.issues if decision else ())],
             opened_at=now,
-            sla_due_at=sla_due_at(now, record.facts.account.plan),
+            sla_due_at=self._due_at(plan, priority, calendar, now),
+            plan=plan,
+            calendar=calendar,
+            expires_at=expires_at,
+            on_expiry=self._approvals.on_expiry,
         )
+
+    def _due_at(self, plan: Plan, priority: Priority, calendar: Calendar, now: datetime) -> datetime:
+        """When the first of its clocks runs out."""
+        return min(add_business(calendar, now, self._sla.target(kind, plan, priority)) for kind in ClockKind)
 
     def _holding_reply(self, record: Record, handoff: Handoff, reason: str) -> str:
         """What the customer hears meanwhile; what certainly happened is said, what is not certain is not."""

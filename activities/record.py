@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
-from domain.decision import Decision, Issue, Outcome
-from domain.digest import digest
+from domain.decision import Decision, Issue, JudgedAction, Outcome
 from domain.facts import Facts
 from domain.interaction import EffectState, InteractionRef, InteractionStatus, PlannedEffect
 from domain.tools.tool import AnyTool
 from domain.values import DecisionId, Json, Mode
 from domain.verification.evidence import DoneAction
-from schema.effects import Effect, EffectRepository, EffectStanding
+from schema.effects import Effect, EffectRepository, EffectStanding, Reservation
 from schema.interactions import Interaction
 from schema.records import load_recorded
 from schema.session import Session
@@ -29,6 +28,8 @@ class Record:
     decision: Decision | None
     """None when the rules were never reached: something failed before."""
     effects: tuple[EffectStanding, ...]
+    is_listened_to: bool = False
+    """Whether other systems might want to hear of it."""
 
     def done(self, tools: Mapping[str, AnyTool]) -> tuple[DoneAction, ...]:
         """What happened, action by action. In shadow: what would have, as previews that count as done."""
@@ -71,16 +72,10 @@ class Record:
             status=status,
             reply=reply,
             decision=self.decision,
-            actions=[shown(action) for action in self.done(tools)],
+            actions=[ShownAction.of(a.tool, a.arguments, a.effect_state, a.result) for a in self.done(tools)],
             reply_issues=issues,
             handoff=handoff,
         )
-
-
-def shown(action: DoneAction) -> ShownAction:
-    """To the outside, an effect under way is a reserved one."""
-    state = EffectState.RESERVED if action.effect_state is EffectState.DISPATCHED else action.effect_state
-    return ShownAction(tool=action.tool, arguments=action.arguments, effect=state, result=action.result)
 
 
 def planned(effects: Sequence[Effect], tools: Mapping[str, AnyTool]) -> tuple[PlannedEffect, ...]:
@@ -92,27 +87,30 @@ def planned(effects: Sequence[Effect], tools: Mapping[str, AnyTool]) -> tuple[Pl
     )
 
 
-def proposed_actions(decision: Decision) -> list[Json]:
-    """What an approval would let run, with exact arguments."""
-    return [
-        {"tool": action.tool, "arguments": action.arguments, "digest": action.digest}
-        for action in decision.actions
-        if action.outcome is not Outcome.REFUSE
-    ]
-
-
-def approval_digest(interaction: Interaction, decision: Decision, proposed: Sequence[Json]) -> str:
-    """What an approval binds: exactly these calls, for this customer, in this interaction, under this policy.
-
-    It is computed from the recorded decision when it is shown and again when it is used, never taken on trust.
-    """
-    return digest(
-        {
-            "interaction": interaction.id,
-            "customer": interaction.customer_id,
-            "policyVersion": decision.policy_version,
-            "actions": list(proposed),
-        }
+def reservation(
+    tool: AnyTool,
+    action: JudgedAction,
+    interaction: Interaction,
+    ordinal: int,
+    decision: Decision,
+    decision_id: DecisionId,
+    at: datetime,
+) -> Reservation:
+    """What the ledger must hold of one judged action."""
+    arguments = tool.parse(action.arguments)
+    return Reservation(
+        interaction_id=interaction.id,
+        decision_id=decision_id,
+        customer_id=interaction.customer_id,
+        ordinal=ordinal,
+        tool=tool.name,
+        effect_class=tool.effect,
+        arguments=action.arguments,
+        digest=action.digest,
+        policy_version=decision.policy_version,
+        at=at,
+        subject=tool.subject(arguments),
+        money=tool.money(arguments),
     )
 
 
@@ -123,13 +121,14 @@ def status_of(outcome: Outcome) -> InteractionStatus:
 
 async def read_record(session: Session, ref: InteractionRef, now: datetime) -> Record:
     """Raises `InteractionNotFound`. Facts are those of the decision, with the account as it is now."""
-    recorded = await load_recorded(session, ref.interaction_id, FIRST)
+    recorded = await load_recorded(session, ref.interaction_id, None)
     return Record(
         interaction=recorded.interaction,
         facts=recorded.facts or Facts(now=now, account=recorded.account),
         decision_id=recorded.decision_id,
         decision=recorded.decision,
         effects=await EffectRepository(session).list_for_interaction(ref.interaction_id),
+        is_listened_to=recorded.is_listened_to,
     )
 
 

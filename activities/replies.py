@@ -6,6 +6,8 @@ from datetime import datetime
 
 from temporalio import activity
 
+from activities.announcements import announced
+from activities.conversations import kept_still
 from activities.failures import durable
 from activities.record import Record, planned, read_record, status_of
 from domain.decision import Decision, Issue, Outcome
@@ -23,7 +25,7 @@ from domain.ports import Failpoints
 from domain.replies import compose_reply, failed_reply, holding_reply, operator_declined_reply
 from domain.tools.send_email import send_email
 from domain.tools.tool import AnyTool
-from domain.values import Mode
+from domain.values import DeliveryId, Mode
 from domain.verification import verify_reply
 from domain.verification.evidence import Evidence
 from schema.audit import AuditEvent, AuditRepository
@@ -70,12 +72,13 @@ class ReplyActivities:
         async with self._db.transaction(ref.organisation) as session:
             record = await read_record(session, ref, self._now())
             if record.interaction.finished_at is not None:
-                return Committed(status=record.interaction.status, outlets=self._outlets(record))
+                # What it sends is on record, and is sent even if nobody starts it now.
+                return Committed(status=record.interaction.status)
             draft = await self._draft(session, record, request.resolution)
             if draft.blocked_by:
                 return Committed(blocked_by=draft.blocked_by)
-            outlets = await self._store(session, record, draft, request.resolution)
-        return Committed(status=draft.status, outlets=outlets)
+            starts = await self._store(session, record, draft, request.resolution)
+        return Committed(status=draft.status, starts=starts)
 
     @activity.defn(name="replies.fail")
     @durable
@@ -86,7 +89,8 @@ class ReplyActivities:
             decision = record.decision or Decision()
             reply = failed_reply(decision, record.facts, ())
             answer = record.answer(self._tools, status=InteractionStatus.FAILED, reply=reply)
-            await InteractionRepository(session).answer(
+            interactions = InteractionRepository(session)
+            answered = await interactions.answer(
                 ref.interaction_id,
                 status=InteractionStatus.FAILED,
                 intent=decision.intent,
@@ -96,11 +100,16 @@ class ReplyActivities:
                 answer=answer.model_dump(mode="json"),
                 at=self._now(),
             )
+            if not answered.first:
+                await interactions.finish(ref.interaction_id, InteractionStatus.FAILED, None, self._now())
         return Committed(status=InteractionStatus.FAILED)
 
     async def _draft(self, session: Session, record: Record, resolution: Resolution | None) -> Draft:
         if resolution and resolution.decision is not HandoffDecision.APPROVED:
             return await self._by_operator(session, record, resolution)
+        words = await kept_still(session, record, self._now()) if resolution is None else None
+        if words is not None:
+            return Draft(InteractionStatus.COMPLETED, words)
         return self._by_agent(record, approved=resolution is not None)
 
     def _by_agent(self, record: Record, *, approved: bool) -> Draft:
@@ -129,37 +138,44 @@ class ReplyActivities:
         reply = str((handoff.resolution or {}).get("reply") or "")
         if resolution.decision is HandoffDecision.RESOLVED:
             return Draft(InteractionStatus.COMPLETED, reply)
-        return Draft(InteractionStatus.REFUSED, reply or operator_declined_reply(record.decision or Decision()))
+        decision = record.decision or Decision()
+        if resolution.decision is HandoffDecision.EXPIRED:  # where its declared outcome is *refuse*
+            return Draft(InteractionStatus.REFUSED, operator_declined_reply(decision, "was not approved in time"))
+        return Draft(InteractionStatus.REFUSED, reply or operator_declined_reply(decision))
 
     async def _store(
         self, session: Session, record: Record, draft: Draft, resolution: Resolution | None
-    ) -> tuple[PlannedEffect, ...]:
+    ) -> tuple[DeliveryId, ...]:
         """The commit: reply, answer, deliveries and audit stand or fall together."""
-        interactions, now = InteractionRepository(session), self._now()
-        interaction, decision = record.interaction, record.decision
-        answer = record.answer(self._tools, status=draft.status, reply=draft.reply, issues=draft.issues)
-        if interaction.answer is None and decision:
-            await interactions.answer(
-                interaction.id,
-                status=draft.status,
-                intent=decision.intent,
-                confidence=decision.confidence,
-                outcome=decision.outcome,
-                reply=draft.reply,
-                answer=answer.model_dump(mode="json"),
-                at=now,
-            )
-        else:
-            await interactions.finish(interaction.id, draft.status, draft.reply, now)
+        interaction, now = record.interaction, self._now()
+        await self._answer(session, record, draft, now)
         if interaction.mode is Mode.SHADOW:
             return ()
         if resolution and resolution.decision is not HandoffDecision.APPROVED:
             record = await self._drop_what_is_left(session, record)
         outlets = await self._reserve_outlets(session, record, resolution)
-        await self._deliver(session, record, draft, outlets)
+        starts = await self._deliver(session, record, draft, outlets)
         event = AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id)
         await AuditRepository(session).append(event)
-        return outlets
+        return (*starts, *await announced(session, record, draft.status, now))
+
+    async def _answer(self, session: Session, record: Record, draft: Draft, now: datetime) -> None:
+        interactions, interaction, decision = InteractionRepository(session), record.interaction, record.decision
+        if interaction.answer is not None or decision is None:
+            await interactions.finish(interaction.id, draft.status, draft.reply, now)
+            return
+        answer = record.answer(self._tools, status=draft.status, reply=draft.reply, issues=draft.issues)
+        await interactions.answer(
+            interaction.id,
+            status=draft.status,
+            intent=decision.intent,
+            confidence=decision.confidence,
+            outcome=decision.outcome,
+            reply=draft.reply,
+            answer=answer.model_dump(mode="json"),
+            at=now,
+            ends=interaction.mode is Mode.SHADOW,
+        )
 
     async def _drop_what_is_left(self, session: Session, record: Record) -> Record:
         """A person took over: what was reserved and not begun will not happen any more, and must not stay reserved."""
@@ -193,7 +209,12 @@ class ReplyActivities:
         (effect_id,) = await EffectRepository(session).reserve([follow_up])
         return (PlannedEffect(effect_id=effect_id, tool=send_email.name, outlet=True),)
 
-    async def _deliver(self, session: Session, record: Record, draft: Draft, outlets: Sequence[PlannedEffect]) -> None:
+    async def _deliver(
+        self, session: Session, record: Record, draft: Draft, outlets: Sequence[PlannedEffect]
+    ) -> tuple[DeliveryId, ...]:
+        if not draft.reply:
+            return ()
+        deliveries = DeliveryRepository(session)
         message = NewDelivery(
             interaction_id=record.interaction.id,
             customer_id=record.interaction.customer_id,
@@ -203,11 +224,9 @@ class ReplyActivities:
             at=self._now(),
             status=DeliveryStatus.DELIVERED,
         )
-        await DeliveryRepository(session).add(message)
-        for outlet in outlets:
-            await DeliveryRepository(session).add(
-                replace(message, channel="email", status=DeliveryStatus.PENDING, effect_id=outlet.effect_id)
-            )
+        await deliveries.add(message)
+        mail = replace(message, channel="email", status=DeliveryStatus.PENDING, sent_by_workflow=True)
+        return tuple([await deliveries.add(replace(mail, effect_id=outlet.effect_id)) for outlet in outlets])
 
     def _outlets(self, record: Record) -> tuple[PlannedEffect, ...]:
         waiting = [s.effect for s in record.effects if not s.state.is_final and self._tools[s.effect.tool].outlet]

@@ -17,9 +17,7 @@ from domain.ports import Failpoints, MailGateway, Ports
 from domain.tools.tool import AnyTool, ToolCall
 from domain.values import CustomerId, Json, Money, Priority
 from schema.customers import CustomerRepository
-from schema.deliveries import DeliveryRepository, DeliveryStatus
 from schema.effects import Dispatched, Effect, EffectRepository, Settled
-from schema.interactions import InteractionRepository
 from schema.invoices import InvoiceRepository
 from schema.session import Database, Session
 from schema.tickets import TicketRepository
@@ -64,7 +62,6 @@ class ToolActivities:
             if not state.is_final:
                 state = EffectState.UNKNOWN if state is EffectState.DISPATCHED else EffectState.FAILED
                 await ledger.close(standing, state, "attempts_used_up", self._now())
-            await self._close_delivery(session, request, state)
         return EffectOutcome(effect_id=request.effect.effect_id, state=state)
 
     async def _call_atomically(self, request: CallInput) -> EffectOutcome:
@@ -77,7 +74,7 @@ class ToolActivities:
                 standing = await ledger.get(request.effect.effect_id)
                 if standing.state.is_final:
                     return EffectOutcome(effect_id=standing.effect.id, state=standing.state)
-                call = await self._tool_call(session, standing.effect)
+                call = self._tool_call(standing.effect)
                 result = await tool.run(tool.parse(standing.effect.arguments), call, self._ports(session))
                 self._failpoints.hit("F5")
                 await ledger.settle_atomic(standing.effect.id, EffectState.CONFIRMED, result=result, at=self._now())
@@ -101,9 +98,8 @@ class ToolActivities:
                 request.effect.effect_id, idempotent=tool.idempotent, at=self._now()
             )
             if isinstance(found, Settled):
-                await self._close_delivery(session, request, found.state)
                 return EffectOutcome(effect_id=request.effect.effect_id, state=found.state)
-            call = await self._tool_call(session, found.effect)
+            call = self._tool_call(found.effect)
         self._failpoints.hit("F4")
         state, result, code = await self._attempt(tool, found, call)
         self._failpoints.hit("F6")
@@ -140,30 +136,20 @@ class ToolActivities:
                     found.effect.id, found.attempt, state, result=result, error_code=code, at=self._now()
                 )
                 state = settled.state if settled else EffectState.DISPATCHED
-                await self._close_delivery(session, request, state)
         self._failpoints.hit("F7")
         if again:
             raise ApplicationError(code or "tool_unavailable", type=code or "tool_unavailable")
         return EffectOutcome(effect_id=found.effect.id, state=state)
 
-    async def _tool_call(self, session: Session, effect: Effect) -> ToolCall:
-        """Outlet tools get the account and the checked reply; nobody else needs anything personal."""
-        account, reply = Account(customer_id=effect.customer_id), ""
-        if self._tools[effect.tool].outlet:
-            account = await CustomerRepository(session).get_account(effect.customer_id)
-            reply = (await InteractionRepository(session).get(effect.interaction_id)).reply or ""
+    def _tool_call(self, effect: Effect) -> ToolCall:
+        """Nothing personal: what carries the reply outside is a delivery, not a call."""
         return ToolCall(
             key=effect.key,
             interaction_id=effect.interaction_id,
             customer_id=effect.customer_id,
-            account=account,
-            reply=reply,
+            account=Account(customer_id=effect.customer_id),
+            reply="",
         )
-
-    async def _close_delivery(self, session: Session, request: CallInput, state: EffectState) -> None:
-        if request.effect.outlet:
-            status = DeliveryStatus.DELIVERED if state is EffectState.CONFIRMED else DeliveryStatus.DEAD_LETTER
-            await DeliveryRepository(session).mark_effect(request.effect.effect_id, status, self._now())
 
     def _ports(self, session: Session) -> Ports:
         return Ports(

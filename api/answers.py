@@ -2,7 +2,7 @@
 
 from api.deps import Services
 from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
-from domain.interaction import EffectState, InteractionStatus
+from domain.interaction import InteractionStatus
 from domain.values import Value
 from schema.decisions import DecisionRepository
 from schema.effects import EffectRepository, EffectStanding
@@ -68,11 +68,7 @@ async def current_answer(session: Session, interaction: Interaction) -> Answer:
 
 
 def shown_effect(standing: EffectStanding) -> ShownAction:
-    """To the outside, an effect under way is a reserved one."""
-    state = EffectState.RESERVED if standing.state is EffectState.DISPATCHED else standing.state
-    return ShownAction(
-        tool=standing.effect.tool, arguments=standing.effect.arguments, effect=state, result=standing.result or {}
-    )
+    return ShownAction.of(standing.effect.tool, standing.effect.arguments, standing.state, standing.result)
 
 
 def shown_handoff(handoff: Handoff) -> ShownHandoff:

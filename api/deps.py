@@ -1,14 +1,18 @@
 """What routes are given: one object, made by the entry point."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 from temporalio.client import Client
 
-from domain.ports import Failpoints
+from domain.approval import ApprovalPolicy
+from domain.outside import NOBODY, AllowList
+from domain.ports import Failpoints, MailSink, SecretBox
+from domain.revision import Rules
+from domain.sla import SlaPolicy
 from schema.session import Database
 
 
@@ -28,9 +32,20 @@ class Services:
     chat_wait: timedelta
     now: Callable[[], datetime]
     failpoints: Failpoints
+    rules: Rules = field(default_factory=Rules.shipped)
+    """What an edit by a person is judged by: the same as what the worker judges by."""
+    sla: SlaPolicy = field(default_factory=SlaPolicy.shipped)
+    approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy.shipped)
+    secret_box: SecretBox | None = None
+    """None: no encryption keyset is set, and no secret can be kept."""
+    outbound_allow: AllowList = NOBODY
+    """Addresses that may be subscribed although they are not public."""
+    mail_sink: MailSink | None = None
+    """The local stack's mail, to look at."""
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
+    # Async although it awaits nothing: the framework would run it in a thread, at a tenth of the request's cost.
     services: Services = request.app.state.services
     return services
 

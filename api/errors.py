@@ -34,17 +34,21 @@ CODES: dict[str, Code] = {
     "path_invalid": Code(400, "A part of the path cannot be an id."),
     "not_authenticated": Code(401, "No valid key came with the request."),
     "scope_missing": Code(403, "The key is valid but lacks every scope in `needs`."),
+    "not_an_approver": Code(403, "Your yes does not count here; `reason`: `not_named`, or `self_approval`."),
     "not_found": Code(404, "There is no such thing, or it is another organisation's."),
     "customer_not_found": Code(404, "There is no such customer. The request id is still free."),
     "conversation_not_found": Code(404, "This customer has no such conversation. The request id is still free."),
     "interaction_not_found": Code(404, "There is no such interaction."),
     "handoff_not_found": Code(404, "There is no such handoff."),
+    "calendar_not_found": Code(404, "There is no such calendar, or not in this version."),
     "agent_not_found": Code(404, "There is no such agent. The request id is still free."),
     "invoice_not_found": Code(404, "This customer has no such invoice."),
+    "approval_link_invalid": Code(404, "The link is not one of ours."),
     "method_not_allowed": Code(405, "The route does not take this method; `Allow` names those it takes."),
     "conflict": Code(409, "It is in a state that does not allow this."),
     "handoff_already_decided": Code(409, "Somebody decided first; `decision`, `by` and `at` say what, who and when."),
     "approval_stale": Code(409, "The digest is not the one on the table now, or the time is over. Read it again."),
+    "approval_link_over": Code(410, "The link was used, its time is over, or something else is on the table now."),
     "body_too_large": Code(413, "The body is larger than this server takes."),
     "media_type_unsupported": Code(415, "Send `Content-Type: application/json`."),
     "validation_failed": Code(
@@ -53,6 +57,11 @@ CODES: dict[str, Code] = {
     "request_invalid": Code(422, "A value cannot be accepted; `fields` names it."),
     "request_id_reused": Code(
         422, "The request id was used for another body; `fields` names what differs. Nothing ran."
+    ),
+    "calendar_invalid": Code(422, "The calendar cannot be used; `errors` names each field and what is wrong with it."),
+    "never_open": Code(422, "So much open time does not come within two years."),
+    "edit_refused": Code(
+        422, "The edited arguments cannot be approved; `reasons` and `issues` say why. Nothing changed."
     ),
     "rate_limited": Code(429, "Too many requests; repeat after `Retry-After`."),
     "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),

@@ -54,8 +54,7 @@ async def take(services: Services, organisation: OrganisationId, new: NewInterac
     Raises `CustomerNotFound`, `ConversationNotFound`, `RequestIdReused`, `DependencyDown`.
     """
     services.failpoints.hit("F1")
-    async with services.db.transaction(organisation) as session:
-        claimed = await InteractionRepository(session).claim(new)
+    claimed = await services.db.one_by_one(organisation, lambda session: InteractionRepository(session).claim(new))
     services.failpoints.hit("F2")
     if claimed.interaction.answer is not None:
         return Taken(claimed.interaction, claimed.interaction.answer, replayed=True)
@@ -75,8 +74,8 @@ async def take(services: Services, organisation: OrganisationId, new: NewInterac
 
 
 async def _read_answer(services: Services, organisation: OrganisationId, claimed: Claimed) -> Taken:
-    async with services.db.transaction(organisation) as session:
-        answer = await InteractionRepository(session).read_answer(claimed.interaction.id)
+    interaction_id = claimed.interaction.id
+    answer = await services.db.one_by_one(organisation, lambda s: InteractionRepository(s).read_answer(interaction_id))
     return Taken(claimed.interaction, answer, replayed=not claimed.created)
 
 

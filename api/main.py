@@ -11,15 +11,33 @@ from fastapi import FastAPI
 from opentelemetry.propagate import set_global_textmap
 from temporalio.client import Client
 
+from adapters.crypto import TinkSecretBox
 from adapters.failpoints import KillingFailpoints, NoFailpoints
+from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import errors, openapi
 from api.correlation import Correlation
 from api.deps import Services
-from api.routes import chat, customers, handoffs, health, interactions, metrics
+from api.routes import (
+    approvals,
+    calendars,
+    chat,
+    conversations,
+    customers,
+    debug,
+    deliveries,
+    handoffs,
+    health,
+    interactions,
+    metrics,
+    notifications,
+    webhooks,
+)
 from api.routes import errors as error_codes
+from api.sending import keep_sending
 from api.telling import keep_telling
+from domain.outside import AllowList
 from domain.ports import Failpoints
 from schema.session import Database
 from settings import Settings, temporal_config
@@ -44,13 +62,14 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = await make_services(settings, temporal)
         app.state.services = services
-        telling = asyncio.create_task(keep_telling(services))
+        keeping = [asyncio.create_task(keep_telling(services)), asyncio.create_task(keep_sending(services))]
         try:
             yield
         finally:
-            telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await telling
+            for task in keeping:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await services.db.close()
 
     meters = PrometheusMeters()
@@ -74,7 +93,22 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
     app.state.meters = meters
     app.state.max_body_bytes = settings.max_body_bytes
     errors.install(app)
-    for noun in (chat, interactions, customers, handoffs, error_codes, health, metrics):
+    for noun in (
+        chat,
+        interactions,
+        conversations,
+        customers,
+        handoffs,
+        approvals,
+        calendars,
+        deliveries,
+        webhooks,
+        notifications,
+        error_codes,
+        health,
+        metrics,
+        *((debug,) if settings.local else ()),
+    ):
         app.include_router(noun.router)
     openapi.install(app)
     key = settings.id_key.get_secret_value().encode()
@@ -103,6 +137,9 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         chat_wait=settings.chat_wait,
         now=now,
         failpoints=failpoints,
+        secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,
+        outbound_allow=AllowList(settings.outbound_allowed),
+        mail_sink=MailFolderReader(settings.data_dir / "mail") if settings.local else None,
     )
 
 

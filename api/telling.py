@@ -10,16 +10,18 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.deps import Services
 from api.intake import work_on
 from domain.errors import HoldfastError
-from domain.handoff import Resolution
 from domain.values import HandoffId, OrganisationId
 from schema.handoffs import Handoff, HandoffRepository
 from schema.interactions import InteractionRepository
+from schema.wakes import WakeRepository
 from workflows import ids
 from workflows.handoff import HandoffWorkflow
 
 AGAIN_S = 5.0
 """How often a process looks for decisions nobody told: one indexed query over rows that are normally none."""
 
+WAKE_AGAIN = timedelta(seconds=30)
+"""A workflow that was told to look and did not, by then, is told again."""
 LONGEST_PAUSE = timedelta(minutes=10)
 
 log = structlog.get_logger("telling")
@@ -35,11 +37,11 @@ class Told(Enum):
 
 async def tell(services: Services, organisation: OrganisationId, handoff: Handoff) -> Told:
     """Signal the decision to its workflow, make sure that the interaction goes on, and mark the decision as told."""
-    if handoff.decision is None:
+    if (said := handoff.said) is None:
         return Told.NO_WORKFLOW
     workflow = services.temporal.get_workflow_handle(ids.handoff(organisation, handoff.id))
     try:
-        await workflow.signal(HandoffWorkflow.decided, Resolution(handoff_id=handoff.id, decision=handoff.decision))
+        await workflow.signal(HandoffWorkflow.decided, said)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             return Told.NOT_NOW
@@ -72,11 +74,32 @@ async def keep_telling(services: Services) -> None:
         try:
             for untold in await services.db.untold_handoffs():
                 await _tell_again(services, untold.organisation, untold.handoff_id)
+            for changed in await services.db.changed_handoffs():
+                await _wake(services, changed.organisation, changed.handoff_id)
         except HoldfastError as error:
             log.info("cannot look for untold decisions now", code=error.code)
         except Exception as error:  # this task must outlive whatever went wrong in one round
             log.error("a round of telling failed", error=type(error).__name__)
         await asyncio.sleep(AGAIN_S)
+
+
+async def _wake(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:
+    """Something happened that a handoff's clocks listen to. Its workflow takes the row away when it has looked."""
+    workflow = services.temporal.get_workflow_handle(ids.handoff(organisation, handoff_id))
+    async with services.db.transaction(organisation) as session:
+        handoff = await HandoffRepository(session).get(handoff_id)
+        await WakeRepository(session).later(handoff_id, services.now() + WAKE_AGAIN)
+    try:
+        await workflow.signal(HandoffWorkflow.changed)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            return
+        if handoff.decision is None:
+            await _resume(services, organisation, handoff)
+            return
+        async with services.db.transaction(organisation) as session:  # nobody will look any more
+            wakes = WakeRepository(session)
+            await wakes.looked(await wakes.pending(handoff_id))
 
 
 async def _tell_again(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:

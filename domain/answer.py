@@ -33,6 +33,12 @@ class ShownAction(Value):
     effect: EffectState
     result: Json = {}
 
+    @staticmethod
+    def of(tool: str, arguments: Json, state: EffectState, result: Json | None) -> "ShownAction":
+        """To the outside, an effect under way is a reserved one."""
+        shown = EffectState.RESERVED if state is EffectState.DISPATCHED else state
+        return ShownAction(tool=tool, arguments=arguments, effect=shown, result=result or {})
+
 
 class ShownVerification(Value):
     passed: bool = True

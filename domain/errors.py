@@ -75,6 +75,10 @@ class HandoffNotFound(NotFound):
     code = "handoff_not_found"
 
 
+class CalendarNotFound(NotFound):
+    code = "calendar_not_found"
+
+
 class Conflict(HoldfastError):
     code = "conflict"
 
@@ -123,3 +127,15 @@ class ModelUnavailable(HoldfastError):
 
 class ReservationRefused(HoldfastError):
     code = "reservation_refused"
+
+
+class CalendarInvalid(HoldfastError):
+    """`details["errors"]` names each field and what is wrong with it."""
+
+    code = "calendar_invalid"
+
+
+class NeverOpen(HoldfastError):
+    """So much open time does not come within two years."""
+
+    code = "never_open"

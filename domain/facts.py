@@ -58,6 +58,18 @@ class History(Value):
     open_tickets: int = 0
 
 
+class ConversationFacts(Value):
+    """Who answers in the conversation the message came in. Read together with everything else, at the same moment."""
+
+    held: bool = False
+    """A person has taken it over, and that has not run out."""
+    closed: bool = False
+    awaited: bool = False
+    """A person waits for what the customer says."""
+    asked: bool = False
+    """While it is held: a takeover of it is open already."""
+
+
 class Facts(Value):
     """Everything a decision may look at. `now` is a fact like the others: rules never read a clock."""
 
@@ -66,6 +78,7 @@ class Facts(Value):
     invoices: tuple[Invoice, ...] = ()
     """Latest payment first; unpaid ones last."""
     history: History = History()
+    conversation: ConversationFacts = ConversationFacts()
 
     def invoice(self, invoice_id: str) -> Invoice | None:
         return next((i for i in self.invoices if i.id == invoice_id), None)

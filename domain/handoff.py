@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.values import HandoffId, Plan, Value
+from domain.values import DeliveryId, HandoffId, Value
 
 
 class HandoffKind(StrEnum):
@@ -34,12 +34,33 @@ class HandoffDecision(StrEnum):
     """Nobody needs to decide any more: another handoff took its place."""
 
 
+class OnExpiry(StrEnum):
+    """What follows when an approval's time is over and nobody decided. Neither of them is a yes."""
+
+    TAKEOVER = "takeover"
+    """A person answers the customer."""
+    REFUSE = "refuse"
+    """The customer is told that it was not approved in time."""
+
+
 class Resolution(Value):
     """How a handoff ended, as far as the workflow needs to know. The operator's words stay in Postgres."""
 
     handoff_id: HandoffId = HandoffId("")
     decision: HandoffDecision = HandoffDecision.REJECTED
     """An unreadable decision reads as *no*."""
+    on_expiry: OnExpiry = OnExpiry.TAKEOVER
+    continues: bool = False
+    """The person corrected what was understood: the agent goes on from there, under the same rules."""
+
+    @property
+    def leaves_open(self) -> str | None:
+        """Why a person is still needed, as a code; nothing if this settles it."""
+        if self.decision is HandoffDecision.WITHDRAWN:
+            return "handoff_withdrawn"
+        if self.decision is HandoffDecision.EXPIRED and self.on_expiry is OnExpiry.TAKEOVER:
+            return "handoff_expired"
+        return None
 
 
 class HandoffInput(Value):
@@ -49,24 +70,34 @@ class HandoffInput(Value):
     handoff_id: HandoffId
     kind: HandoffKind = HandoffKind.TAKEOVER
     sla_due_at: datetime | None = None
+    look_at: datetime | None = None
+    """When the first thing falls due."""
+    reopened: bool = False
+    """An earlier workflow of this handoff may have been told already, and ended before it could pass it on."""
 
 
-class BreachInput(Value):
-    """The due time passed without a decision."""
+class KeepTimeInput(Value):
+    """What fell due until now?"""
 
     handoff: HandoffInput
-    detected_at: datetime
-    """By the workflow's clock. The breach itself is dated at the due time."""
+    at: datetime
+    """By the workflow's clock."""
 
 
-CLAIM_WITHIN: dict[Plan, timedelta] = {
-    Plan.ENTERPRISE: timedelta(minutes=15),
-    Plan.PRO: timedelta(minutes=60),
-    Plan.FREE: timedelta(minutes=240),
-}
-"""How soon a person should have decided, per plan. Elapsed time for now, not business time."""
+class TimeKept(Value):
+    """What the workflow waits for next, and what it is to start."""
+
+    look_at: datetime | None = None
+    """When something falls due if nothing happens before. None: nothing ever does, or it is decided."""
+    until: str = ""
+    """What falls due then, for people: `resolution@0.8`, `expiry`, `lease`."""
+    breached: bool = False
+    standing: Resolution | None = None
+    """The decision, if there is one."""
+    starts: tuple[DeliveryId, ...] = ()
 
 
-def sla_due_at(opened_at: datetime, plan: Plan) -> datetime:
-    """When the handoff's clock runs out. An unknown plan gets the shortest clock."""
-    return opened_at + CLAIM_WITHIN.get(plan, min(CLAIM_WITHIN.values()))
+CLAIM_LEASE = timedelta(minutes=15)
+"""How long a claim holds unless it is renewed by claiming again."""
+SEEN_FOR = timedelta(seconds=60)
+"""How long somebody who looks at a handoff is shown to the others."""

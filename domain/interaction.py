@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from domain.decision import Outcome
 from domain.handoff import HandoffKind, Resolution
-from domain.values import EffectId, HandoffId, Intent, InteractionId, Mode, OrganisationId, Priority, Value
+from domain.values import DeliveryId, EffectId, HandoffId, Intent, InteractionId, Mode, OrganisationId, Priority, Value
 
 
 class InteractionStatus(StrEnum):
@@ -68,10 +68,12 @@ class Verdict(Value):
     effects: tuple[PlannedEffect, ...] = ()
     """Reserved and allowed to run."""
     handoff_kind: HandoffKind = HandoffKind.TAKEOVER
+    passed_on: bool = False
+    """The person who holds the conversation has it already: nothing to open, nothing to wait for."""
 
     @property
     def needs_a_person(self) -> bool:
-        return self.outcome is Outcome.ASK_HUMAN
+        return self.outcome is Outcome.ASK_HUMAN and not self.passed_on
 
 
 class CallInput(Value):
@@ -97,6 +99,12 @@ class OpenedHandoff(Value):
     kind: HandoffKind = HandoffKind.TAKEOVER
     priority: Priority = Priority.NORMAL
     sla_due_at: datetime
+    look_at: datetime | None = None
+    """When the first thing falls due while it waits."""
+    reopened: bool = False
+    """It was there before: another workflow may stand, or have stood, for it."""
+    starts: tuple[DeliveryId, ...] = ()
+    """Word of it, to other systems and to operators."""
     resolution: Resolution | None = None
     """Set when it was opened, and decided, before: then there is nothing to wait for."""
 
@@ -120,8 +128,8 @@ class Committed(Value):
     status: InteractionStatus = InteractionStatus.RUNNING
     blocked_by: str | None = None
     """Why nothing left: the reply is not backed, or an effect failed or is unknown. A person must look."""
-    outlets: tuple[PlannedEffect, ...] = ()
-    """Reserved effects that carry the reply outside."""
+    starts: tuple[DeliveryId, ...] = ()
+    """What leaves now; whoever reads this starts their workflows."""
 
 
 class InteractionResult(Value):

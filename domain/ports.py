@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from domain.delivery import Failure, Receipt
 from domain.facts import Account, Invoice
 from domain.values import CustomerId, Intent, Json, Money, Priority, Value
+from domain.webhook import WebhookCall
 
 
 class AccountGateway(Protocol):
@@ -54,6 +56,10 @@ class OutboundMail(Value):
     to: str
     subject: str
     text: str
+    references: tuple[str, ...] = ()
+    """The Message-IDs of earlier mails of the conversation, oldest first: mail programs show them as one thread."""
+    is_reply: bool = True
+    """It answers a person. False: our own idea."""
 
 
 class MailReceipt(Value):
@@ -67,6 +73,49 @@ class MailGateway(Protocol):
         """Hand the message to a mail server. Raises `ToolRefused` (permanent), `ToolUnavailable` (nothing was sent)
         or `ToolOutcomeUnknown` (it may have been)."""
         ...
+
+
+class WebhookGateway(Protocol):
+    async def send(self, call: WebhookCall) -> Receipt | Failure:
+        """Sign and post the event once, to a public address only; follows no redirect. Never raises for what the other
+        side does."""
+        ...
+
+
+class ChatGateway(Protocol):
+    async def send(self, url: str, body: str) -> Receipt | Failure:
+        """Post one line to a chat room's incoming webhook, under the same rules."""
+        ...
+
+
+class SecretBox(Protocol):
+    """Seals small secrets for storage. What was sealed in one context opens in no other."""
+
+    def seal(self, secret: bytes, context: str) -> bytes: ...
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Raises `ValueError`: another context, a changed byte, a key that is not there any more."""
+        ...
+
+
+class StoredMail(Value):
+    """One message the local mail sink accepted."""
+
+    name: str
+    message_id: str = ""
+    sender: str = ""
+    to: str = ""
+    subject: str = ""
+    date: str = ""
+    text: str = ""
+
+
+class MailSink(Protocol):
+    def list(self, most: int) -> tuple[StoredMail, ...]:
+        """The latest first, without their texts."""
+        ...
+
+    def find(self, name: str) -> StoredMail | None: ...
 
 
 class IntentScores(Value):

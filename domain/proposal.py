@@ -14,6 +14,8 @@ class Source(StrEnum):
     EMBEDDED = "embedded"
     MODEL = "model"
     EXTERNAL = "external"
+    PERSON = "person"
+    """An operator corrected what was understood."""
 
 
 class Understanding(Value):

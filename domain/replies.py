@@ -55,6 +55,9 @@ def compose_reply(
     return " ".join(_results(facts, done, intent)) or _ANSWERS.get(intent, _other)(facts)
 
 
+DELAYED = f"Sorry: this takes us longer than it should. A colleague still has it. {THEY_REPLY}"
+
+
 def holding_reply(decision: Decision, priority: Priority) -> str:
     """While a person looks. Says that somebody has it, not when: clocks are for operators."""
     why = next((_BEFORE_A_PERSON[r.code] for r in decision.reasons if r.code in _BEFORE_A_PERSON), "")
@@ -62,10 +65,10 @@ def holding_reply(decision: Decision, priority: Priority) -> str:
     return " ".join(part for part in (why, passed, THEY_REPLY) if part)
 
 
-def operator_declined_reply(decision: Decision) -> str:
-    """A person said no."""
+def operator_declined_reply(decision: Decision, said: str = "was reviewed and declined") -> str:
+    """A person said no, or nobody said yes in time."""
     wanted = "refund request" if decision.intent is Intent.REFUND_REQUEST else "request"
-    return f"Your {wanted} was reviewed and declined. If you have more to tell us about it, please write to us here."
+    return f"Your {wanted} {said}. If you have more to tell us about it, please write to us here."
 
 
 def failed_reply(decision: Decision, facts: Facts, done: Sequence[DoneAction]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Index, text
+from sqlalchemy import BigInteger, Column, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -20,6 +20,7 @@ class AuditEventRow(OrganisationRow, table=True):
     __table_args__ = (
         Index("audit_events_by_time", "organisation", "at", "id"),
         Index("audit_events_by_subject", "organisation", "subject", "at"),
+        Index("audit_events_by_xact", "organisation", "xact"),
     )
 
     id: str = Field(primary_key=True)
@@ -28,6 +29,10 @@ class AuditEventRow(OrganisationRow, table=True):
     action: str
     subject: str
     details: Json = Field(sa_type=JSONB)
+    xact: int = Field(
+        sa_column=Column(BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint"))
+    )
+    """Which transaction wrote it; the database says so, by default. `schema.audit_seals` puts events in order by it."""
 
 
 @dataclass(frozen=True, slots=True)

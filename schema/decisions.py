@@ -78,6 +78,7 @@ _LIST = text(
     WHERE organisation = :organisation AND interaction_id = :interaction_id ORDER BY at, id
     """
 )
+_STAGE = text("SELECT stage FROM decisions WHERE organisation = :organisation AND id = :id")
 _PERSONAL = {"account": {"name", "email", "phone"}}
 """Never looked at by a rule, so not needed to explain one."""
 
@@ -125,6 +126,10 @@ class DecisionRepository:
     async def find(self, interaction_id: InteractionId, stage: str) -> RecordedDecision | None:
         row = await self._session.first(_FIND, interaction_id=interaction_id, stage=stage)
         return None if row is None else _recorded(row)
+
+    async def stage_of(self, decision_id: DecisionId) -> str | None:
+        row = await self._session.first(_STAGE, id=decision_id)
+        return None if row is None else row.stage
 
     async def list(self, interaction_id: InteractionId) -> tuple[RecordedDecision, ...]:
         """Every stage's decision on this interaction, in order."""

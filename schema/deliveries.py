@@ -2,141 +2,108 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from sqlalchemy import ForeignKeyConstraint, Index, TextClause, UniqueConstraint, text
-from sqlmodel import Field
+from sqlalchemy import text
 
+from domain.delivery import DeliveryStatus
 from domain.errors import NotFound
-from domain.values import CustomerId, DeliveryId, EffectId, InteractionId
-from schema.base import OrganisationRow, UtcTime, new_id
-from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
-from schema.session import Record, Session
+from domain.values import DeliveryId, EffectId
+from schema.base import new_id
+from schema.delivery_changes import THIS, change, event
+from schema.delivery_list import DeliveryFilters, list_deliveries
+from schema.delivery_rows import (
+    COLUMNS,
+    EVENT_COLUMNS,
+    Delivery,
+    DeliveryEvent,
+    DeliveryEventRow,
+    DeliveryRow,
+    DeliveryVersionRow,
+    NewDelivery,
+    read_delivery,
+    read_event,
+)
+from schema.page import Page
+from schema.session import Session
 
+__all__ = [
+    "Delivery",
+    "DeliveryEvent",
+    "DeliveryEventRow",
+    "DeliveryFilters",
+    "DeliveryRepository",
+    "DeliveryRow",
+    "DeliveryStatus",
+    "DeliveryVersionRow",
+    "NewDelivery",
+]
 
-class DeliveryRow(OrganisationRow, table=True):
-    __tablename__ = "deliveries"
-    __table_args__ = (
-        UniqueConstraint("organisation", "interaction_id", "purpose", "channel"),
-        ForeignKeyConstraint(["organisation", "interaction_id"], ["interactions.organisation", "interactions.id"]),
-        ForeignKeyConstraint(["organisation", "effect_id"], ["effects.organisation", "effects.id"]),
-        Index("deliveries_by_effect", "organisation", "effect_id", postgresql_where=text("effect_id IS NOT NULL")),
-        Index("deliveries_newest", "organisation", "created_at", "id"),
-        Index(
-            "deliveries_by_status", "organisation", "status", "created_at", "id",
-            postgresql_where=text("status <> 'delivered'"),
-        ),
-    )  # fmt: skip
-
-    id: str = Field(primary_key=True)
-    interaction_id: str
-    customer_id: str
-    purpose: str
-    channel: str
-    effect_id: str | None
-    body: str
-    status: str
-    created_at: datetime = Field(sa_type=UtcTime)
-    delivered_at: datetime | None = Field(sa_type=UtcTime)
-
-
-class DeliveryEventRow(OrganisationRow, table=True):
-    __tablename__ = "delivery_events"
-    __table_args__ = (
-        ForeignKeyConstraint(["organisation", "delivery_id"], ["deliveries.organisation", "deliveries.id"]),
-        Index("delivery_events_by_delivery", "organisation", "delivery_id", "at"),
-    )
-
-    id: str = Field(primary_key=True)
-    delivery_id: str
-    status: str
-    code: str | None
-    at: datetime = Field(sa_type=UtcTime)
-
-
-class DeliveryStatus(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD_LETTER = "dead_letter"
-    """Given up for now; a person may redrive or discard it."""
-    DISCARDED = "discarded"
-
-
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
-    """One message per interaction, purpose and channel: adding it again changes nothing."""
-
-    interaction_id: InteractionId
-    customer_id: CustomerId
-    purpose: str
-    """`answer`, `final_reply`, …: what this message is to the interaction."""
-    channel: str
-    body: str
-    at: datetime
-    status: DeliveryStatus = DeliveryStatus.PENDING
-    effect_id: EffectId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    id: DeliveryId
-    interaction_id: InteractionId
-    customer_id: CustomerId
-    purpose: str
-    channel: str
-    effect_id: EffectId | None
-    body: str
-    status: DeliveryStatus
-    created_at: datetime
-    delivered_at: datetime | None
-
-
-_COLUMNS = "id, interaction_id, customer_id, purpose, channel, effect_id, body, status, created_at, delivered_at"
 _ADD = text(
-    f"""
-    INSERT INTO deliveries (organisation, {_COLUMNS})
+    """
+    INSERT INTO deliveries (organisation, id, interaction_id, customer_id, purpose, channel, effect_id, body, status,
+                            created_at, delivered_at, message_class, endpoint_id, source_id, attempts, attempts_before,
+                            round, version, told_at)
     VALUES (:organisation, :id, :interaction_id, :customer_id, :purpose, :channel, :effect_id, :body, :status, :at,
-            CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END)
-    ON CONFLICT (organisation, interaction_id, purpose, channel) DO NOTHING
+            CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END, :message_class,
+            :endpoint_id, :source_id, 0, 0, 0, 1, CASE WHEN NOT :untold THEN CAST(:at AS timestamptz) END)
+    ON CONFLICT DO NOTHING
     """
 )
 _FIRST = text(
     """
-    SELECT id FROM deliveries WHERE organisation = :organisation AND interaction_id = :interaction_id
-        AND purpose = :purpose AND channel = :channel
-    """
-)
-_MARK = text(
-    """
-    WITH marked AS (
-        UPDATE deliveries SET
-            status = :status,
-            delivered_at = CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END
-        WHERE organisation = :organisation AND id = :id AND status <> :status
-            AND status NOT IN ('delivered', 'discarded')
-        RETURNING organisation, id
-    )
-    INSERT INTO delivery_events (organisation, id, delivery_id, status, code, at)
-    SELECT organisation, :event_id, id, :status, :code, :at FROM marked
+    SELECT id FROM deliveries WHERE organisation = :organisation AND (
+        (interaction_id = :interaction_id AND purpose = :purpose AND channel = :channel)
+        OR (endpoint_id = :endpoint_id AND source_id = :source_id))
     """
 )
 _OF_EFFECT = text("SELECT id FROM deliveries WHERE organisation = :organisation AND effect_id = :effect_id")
-_GET = text(f"SELECT {_COLUMNS} FROM deliveries WHERE organisation = :organisation AND id = :id")
+_GET = text(f"SELECT {COLUMNS} FROM deliveries WHERE {THIS}")
+_LOCK = text(f"SELECT {COLUMNS} FROM deliveries WHERE {THIS} FOR UPDATE")
+_TOLD = text(f"UPDATE deliveries SET told_at = :at WHERE {THIS} AND told_at IS NULL")
+_TELL_LATER = text(f"UPDATE deliveries SET tell_at = :at WHERE {THIS}")
+_EVENTS = text(
+    f"""
+    SELECT {EVENT_COLUMNS} FROM delivery_events
+    WHERE organisation = :organisation AND delivery_id = :id ORDER BY at, id
+    """
+)
+_MESSAGE = text(
+    """
+    SELECT coalesce(v.body, d.body) AS body, v.recipient FROM deliveries d
+    LEFT JOIN delivery_versions v
+        ON v.organisation = d.organisation AND v.delivery_id = d.id AND v.version = d.version
+    WHERE d.organisation = :organisation AND d.id = :id
+    """
+)
+_THREAD = text(
+    """
+    SELECT d.message_id FROM deliveries d
+    JOIN interactions i ON i.organisation = d.organisation AND i.id = d.interaction_id
+    WHERE d.organisation = :organisation AND d.customer_id = :customer_id AND (d.created_at, d.id) < (:at, :id)
+        AND d.message_id IS NOT NULL AND i.conversation_id = (
+            SELECT conversation_id FROM interactions WHERE organisation = :organisation AND id = :interaction_id)
+    ORDER BY d.created_at DESC, d.id DESC LIMIT 20
+    """
+)
+_MARK = change(
+    """status = :status, reason = CASE WHEN CAST(:status AS varchar) = 'dead_letter' THEN :code END,
+       delivered_at = CASE WHEN CAST(:status AS varchar) = 'delivered' THEN CAST(:at AS timestamptz) END""",
+    "status <> :status AND status NOT IN ('delivered', 'discarded')",
+)
+_BOUNCED = change(
+    "status = 'dead_letter', reason = 'bounced', owner = :owner, delivered_at = NULL, told_at = NULL, tell_at = NULL",
+    "status = 'delivered'",
+    "organisation = :organisation AND message_id = :message_id",
+)
 
 
-def _list(where: str) -> TextClause:
-    return text(
-        f"""
-        SELECT {_COLUMNS} FROM deliveries
-        WHERE organisation = :organisation AND (created_at, id) < (:before_at, :before_id) {where}
-        ORDER BY created_at DESC, id DESC LIMIT :limit
-        """
-    )
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent now: as written, or as a person corrected it."""
 
-
-# The status stands in the statement, not beside it: only so can Postgres prove that the partial index applies.
-_LISTS: dict[DeliveryStatus, TextClause] = {status: _list(f"AND status = '{status}'") for status in DeliveryStatus}
-_LIST = _list("")
+    body: str
+    recipient: str | None
+    """None: the customer's own address."""
 
 
 class DeliveryRepository:
@@ -147,16 +114,12 @@ class DeliveryRepository:
         """Put a message on record; a repeat returns the first one's id and changes nothing."""
         delivery_id = DeliveryId(new_id("dlv"))
         key = {"interaction_id": new.interaction_id, "purpose": new.purpose, "channel": new.channel}
+        key |= {"endpoint_id": new.endpoint_id, "source_id": new.source_id}
+        untold = new.sent_by_workflow and new.status is DeliveryStatus.PENDING
         if await self._session.run(
-            _ADD,
-            id=delivery_id,
-            customer_id=new.customer_id,
-            effect_id=new.effect_id,
-            body=new.body,
-            status=new.status,
-            at=new.at,
-            **key,
-        ):
+            _ADD, id=delivery_id, customer_id=new.customer_id, effect_id=new.effect_id, body=new.body,
+            status=new.status, at=new.at, message_class=new.message_class, untold=untold, **key,
+        ):  # fmt: skip
             return delivery_id
         row = await self._session.first(_FIRST, **key)
         assert row is not None
@@ -166,9 +129,8 @@ class DeliveryRepository:
         self, delivery_id: DeliveryId, status: DeliveryStatus, at: datetime, code: str | None = None
     ) -> bool:
         """Change its status and append the event. False if it stood there already, or had ended for good."""
-        return (
-            await self._session.run(_MARK, id=delivery_id, event_id=new_id("dev"), status=status, code=code, at=at) == 1
-        )
+        changed = await self._session.first(_MARK, id=delivery_id, status=status, **event(status, at, code=code))
+        return changed is not None
 
     async def mark_effect(
         self, effect_id: EffectId, status: DeliveryStatus, at: datetime, code: str | None = None
@@ -177,23 +139,54 @@ class DeliveryRepository:
         row = await self._session.first(_OF_EFFECT, effect_id=effect_id)
         return row is not None and await self.mark(DeliveryId(row.id), status, at, code)
 
-    async def get(self, delivery_id: DeliveryId) -> Delivery:
-        row = await self._session.first(_GET, id=delivery_id)
+    async def bounced(self, message_id: str, code: str, owner: str, at: datetime) -> Delivery | None:
+        """A report came back that a mail did not arrive after all. None if there is no such delivered mail."""
+        row = await self._session.first(_BOUNCED, message_id=message_id, owner=owner, **event("bounced", at, code=code))
+        return None if row is None else read_delivery(row)
+
+    async def get(self, delivery_id: DeliveryId, *, lock: bool = False) -> Delivery:
+        """The delivery, or `NotFound`. Locked, nobody else changes it until the transaction ends."""
+        row = await self._session.first(_LOCK if lock else _GET, id=delivery_id)
         if row is None:
             raise NotFound("no such delivery")
-        return _delivery(row)
+        return read_delivery(row)
+
+    async def message(self, delivery_id: DeliveryId) -> Message:
+        row = await self._session.first(_MESSAGE, id=delivery_id)
+        if row is None:
+            raise NotFound("no such delivery")
+        return Message(row.body, row.recipient)
+
+    async def thread(self, delivery: Delivery) -> tuple[str, ...]:
+        """The Message-IDs of earlier mails of the same conversation, oldest first."""
+        rows = await self._session.all(
+            _THREAD,
+            id=delivery.id,
+            at=delivery.created_at,
+            customer_id=delivery.customer_id,
+            interaction_id=delivery.interaction_id,
+        )
+        return tuple(reversed([row.message_id for row in rows]))
+
+    async def events(self, delivery_id: DeliveryId) -> tuple[DeliveryEvent, ...]:
+        """What happened to it, in order."""
+        return tuple(read_event(row) for row in await self._session.all(_EVENTS, id=delivery_id))
+
+    async def mark_told(self, delivery_id: DeliveryId, at: datetime) -> None:
+        """Its workflow knows how it stands."""
+        await self._session.run(_TOLD, id=delivery_id, at=at)
+
+    async def tell_later(self, delivery_id: DeliveryId, at: datetime) -> None:
+        """Its workflow cannot be told now: `Database.untold_deliveries` leaves it out until then."""
+        await self._session.run(_TELL_LATER, id=delivery_id, at=at)
 
     async def list(
-        self, status: DeliveryStatus | None = None, *, limit: int = 50, cursor: str | None = None
+        self,
+        status: DeliveryStatus | None = None,
+        *,
+        filters: DeliveryFilters | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[Delivery]:
         """Newest first."""
-        before = decode(cursor) if cursor else END_OF_TIME
-        rows = await self._session.all(
-            _LISTS[status] if status else _LIST, before_at=before.at, before_id=before.id, limit=checked_limit(limit)
-        )
-        return page(rows, limit, _delivery, lambda row: Position(row.created_at, row.id))
-
-
-def _delivery(row: Record) -> Delivery:
-    values = {name: getattr(row, name) for name in Delivery.__dataclass_fields__}
-    return Delivery(**{**values, "status": DeliveryStatus(values["status"])})
+        return await list_deliveries(self._session, filters or DeliveryFilters(status=status), limit, cursor)

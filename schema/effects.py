@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from domain.errors import Conflict, HoldfastError
 from domain.interaction import EffectState
-from domain.values import CustomerId, EffectId, InteractionId, Json
+from domain.values import EffectId, InteractionId, Json
 from schema.base import json_values
 from schema.effect_rows import (
     EFFECT_COLUMNS,
@@ -116,7 +116,6 @@ _UNDO = text(
 ).bindparams(*json_values("result"))
 _TERMINAL = text(f"SELECT state, result, error_code FROM effect_events WHERE {_THIS} AND {IS_TERMINAL}")
 _OF_INTERACTION = text(STANDING + " e.interaction_id = :interaction_id ORDER BY e.ordinal")
-_OF_CUSTOMER = text(STANDING + " e.customer_id = :customer_id ORDER BY e.reserved_at DESC, e.id DESC LIMIT :limit")
 _ONE = text(STANDING + " e.id = :effect_id")
 
 
@@ -230,10 +229,6 @@ class EffectRepository:
     async def list_for_interaction(self, interaction_id: InteractionId) -> tuple[EffectStanding, ...]:
         """In the order they were proposed."""
         return tuple(map(read_standing, await self._session.all(_OF_INTERACTION, interaction_id=interaction_id)))
-
-    async def list_for_customer(self, customer_id: CustomerId, limit: int = 50) -> tuple[EffectStanding, ...]:
-        """The latest first."""
-        return tuple(map(read_standing, await self._session.all(_OF_CUSTOMER, customer_id=customer_id, limit=limit)))
 
 
 def _check_terminal(state: EffectState) -> None:

@@ -6,7 +6,8 @@ from sqlalchemy import text
 
 from domain.errors import CustomerNotFound
 from domain.facts import Facts
-from domain.values import CustomerId
+from domain.values import ConversationId, CustomerId
+from schema.conversation_rows import ASKED
 from schema.money import MOVEMENTS
 from schema.session import Session
 
@@ -42,7 +43,13 @@ _LOAD = text(
             'actions_last_minute', recent.minute, 'actions_last_hour', recent.hour,
             'open_tickets', (
                 SELECT count(*) FROM tickets
-                WHERE organisation = :organisation AND customer_id = :customer_id AND state = 'open'))
+                WHERE organisation = :organisation AND customer_id = :customer_id AND state = 'open')),
+        'conversation', coalesce((
+            SELECT json_build_object(
+                'held', v.state = 'human' AND v.human_until > :now, 'closed', v.state = 'closed',
+                'awaited', v.awaited_since IS NOT NULL,
+                'asked', CASE WHEN v.state = 'human' AND v.human_until > :now THEN {ASKED} ELSE false END)
+            FROM conversations v WHERE v.organisation = :organisation AND v.id = :conversation_id), '{{}}')
     )::text
     FROM customers c CROSS JOIN (
         SELECT count(*) AS hour,
@@ -55,9 +62,20 @@ _LOAD = text(
 )
 
 
-async def load_facts(session: Session, customer_id: CustomerId, now: datetime, *, refund_period: timedelta) -> Facts:
-    """The customer's facts at `now`, or `CustomerNotFound`. `refund_period` is how far back refunds are added up."""
-    row = await session.first(_LOAD, customer_id=customer_id, now=now, period_start=now - refund_period)
+async def load_facts(
+    session: Session,
+    customer_id: CustomerId,
+    now: datetime,
+    *,
+    refund_period: timedelta,
+    conversation_id: ConversationId | None = None,
+) -> Facts:
+    """The customer's facts at `now`, or `CustomerNotFound`. `refund_period` is how far back refunds are added up.
+
+    Without a conversation it reads as one the agent answers."""
+    row = await session.first(
+        _LOAD, customer_id=customer_id, now=now, period_start=now - refund_period, conversation_id=conversation_id
+    )
     if row is None:
         raise CustomerNotFound("no such customer")
     return Facts.model_validate_json(row[0])

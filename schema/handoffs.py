@@ -1,6 +1,5 @@
 """Handoffs: opened once, decided once, told once. The decision is one row change; everything else follows from it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,36 +7,15 @@ from typing import Any
 from sqlalchemy import TextClause, text
 
 from domain.errors import ApprovalStale, HandoffAlreadyDecided, HandoffNotFound
-from domain.handoff import HandoffDecision, HandoffKind
-from domain.values import CustomerId, DecisionId, HandoffId, InteractionId, Json, Priority
+from domain.handoff import HandoffDecision
+from domain.values import HandoffId, Json
 from schema.base import json_values, new_id
 from schema.handoff_list import HandoffFilters, list_handoffs
-from schema.handoff_rows import COLUMNS, Handoff, HandoffEvent, read_handoff
+from schema.handoff_rows import COLUMNS, REVISED, Handoff, HandoffEvent, NewHandoff, read_handoff
 from schema.page import Page
 from schema.session import Session
 
 __all__ = ["Decided", "Handoff", "HandoffEvent", "HandoffFilters", "HandoffRepository", "NewHandoff"]
-
-
-@dataclass(frozen=True, slots=True)
-class NewHandoff:
-    """One per interaction, kind and decision: opening it again returns the first, with the first id."""
-
-    id: HandoffId
-    interaction_id: InteractionId
-    customer_id: CustomerId
-    kind: HandoffKind
-    priority: Priority
-    reason: str
-    """A code."""
-    confidence: float
-    decision_id: DecisionId | None
-    digest: str
-    proposed: Sequence[Json]
-    issues: Sequence[Json]
-    opened_at: datetime
-    sla_due_at: datetime
-    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +33,25 @@ _OPEN = text(
     f"""
     WITH changed AS (
         INSERT INTO handoffs (organisation, id, interaction_id, customer_id, kind, status, priority, reason,
-                              confidence, decision_id, digest, proposed, issues, opened_at, sla_due_at, expires_at)
+                              confidence, decision_id, digest, proposed, issues, opened_at, sla_due_at, expires_at,
+                              on_expiry, revision)
         VALUES (:organisation, :id, :interaction_id, :customer_id, :kind, 'open', :priority, :reason, :confidence,
-                :decision_id, :digest, :proposed, :issues, :at, :sla_due_at, :expires_at)
+                :decision_id, :digest, :proposed, :issues, :at, :sla_due_at, :expires_at, :on_expiry, 0)
         ON CONFLICT (organisation, interaction_id, kind, decision_id) DO NOTHING
         RETURNING *
     ), event AS ({EVENT})
-    SELECT {COLUMNS} FROM changed
+    SELECT {COLUMNS} FROM changed h {REVISED}
     """
 ).bindparams(*json_values("proposed", "issues", "details"))
 _FIRST_OPENED = text(
     f"""
-    SELECT {COLUMNS} FROM handoffs
-    WHERE organisation = :organisation AND interaction_id = :interaction_id AND kind = :kind
-        AND decision_id IS NOT DISTINCT FROM :decision_id
+    SELECT {COLUMNS} FROM handoffs h {REVISED}
+    WHERE h.organisation = :organisation AND h.interaction_id = :interaction_id AND h.kind = :kind
+        AND h.decision_id IS NOT DISTINCT FROM :decision_id
     """
 )
-_GET = text(f"SELECT {COLUMNS} FROM handoffs WHERE organisation = :organisation AND id = :id")
+_GET = text(f"SELECT {COLUMNS} FROM handoffs h {REVISED} WHERE h.organisation = :organisation AND h.id = :id")
+_LOCK = text("SELECT FROM handoffs WHERE organisation = :organisation AND id = :id FOR UPDATE")
 EVENTS = text(
     """
     SELECT kind, actor, at, details FROM handoff_events
@@ -87,23 +67,22 @@ def change(assignments: str, condition: str) -> TextClause:
             UPDATE handoffs SET {assignments} WHERE organisation = :organisation AND id = :id AND {condition}
             RETURNING *
         ), event AS ({EVENT})
-        SELECT {COLUMNS} FROM changed
+        SELECT {COLUMNS} FROM changed h {REVISED}
         """
     ).bindparams(*json_values("details"))
 
 
 _DECIDE = change(
     """status = CASE WHEN :decision = 'expired' THEN 'expired' ELSE 'resolved' END,
-       decision = :decision, decided_by = :actor, decided_at = :at, resolution = :resolution""",
+       decision = :decision, decided_by = :actor, decided_at = :at, resolution = :resolution,
+       agreed_digest = CASE WHEN :decision = 'approved' THEN CAST(:digest AS varchar) END""",
     """decision IS NULL AND status IN ('open', 'claimed')
-       AND (CAST(:digest AS varchar) IS NULL OR digest = :digest)
+       AND (CAST(:digest AS varchar) IS NULL OR :digest = CASE revision WHEN 0 THEN digest ELSE (
+           SELECT r.digest FROM handoff_revisions r
+           WHERE r.organisation = handoffs.organisation AND r.handoff_id = handoffs.id
+               AND r.revision = handoffs.revision) END)
        AND (:decision = 'expired') = (expires_at IS NOT NULL AND expires_at <= :at)""",
 ).bindparams(*json_values("resolution"))
-_BREACH = change(
-    """breached_at = sla_due_at, priority = CASE priority WHEN 'low' THEN 'normal' WHEN 'normal' THEN 'high'
-       ELSE 'urgent' END""",
-    "decision IS NULL AND breached_at IS NULL AND sla_due_at <= :at",
-)
 _TOLD = text("UPDATE handoffs SET told_at = :at WHERE organisation = :organisation AND id = :id AND told_at IS NULL")
 _TELL_LATER = text("UPDATE handoffs SET tell_at = :at WHERE organisation = :organisation AND id = :id")
 _WITHDRAW = text(
@@ -117,7 +96,7 @@ _WITHDRAW = text(
         INSERT INTO handoff_events (organisation, id, handoff_id, kind, actor, at, details)
         SELECT organisation, replace(id, 'hnd_', 'hev_'), id, :event, :actor, :at, :details FROM changed
     )
-    SELECT {COLUMNS} FROM changed
+    SELECT {COLUMNS} FROM changed h {REVISED}
     """
 ).bindparams(*json_values("details"))
 
@@ -143,7 +122,8 @@ class HandoffRepository:
             issues=list(new.issues),
             sla_due_at=new.sla_due_at,
             expires_at=new.expires_at,
-            **event("opened", "system", new.opened_at, {"reason": new.reason}),
+            on_expiry=new.on_expiry,
+            **event("opened", "system", new.opened_at, new.terms),
         ) or await self._session.first(
             _FIRST_OPENED, interaction_id=new.interaction_id, kind=new.kind, decision_id=new.decision_id
         )
@@ -188,11 +168,6 @@ class HandoffRepository:
             "somebody else was first", decision=record.decision, by=record.decided_by, at=record.decided_at
         )
 
-    async def mark_breached(self, handoff_id: HandoffId, at: datetime) -> Handoff | None:
-        """Its clock ran out: once, never early, and one priority higher. None if there was nothing to mark."""
-        row = await self._session.first(_BREACH, id=handoff_id, **event("breached", "system", at, {}))
-        return None if row is None else read_handoff(row)
-
     async def mark_told(self, handoff_id: HandoffId, at: datetime) -> bool:
         """The workflow has heard the decision. False if it had before."""
         return await self._session.run(_TOLD, id=handoff_id, at=at) == 1
@@ -216,6 +191,12 @@ class HandoffRepository:
             details={"by": handoff.id},
         )
         return tuple(read_handoff(row) for row in rows)
+
+    async def lock(self, handoff_id: HandoffId) -> Handoff:
+        """The handoff, which nobody else changes until the end of the transaction; or `HandoffNotFound`."""
+        await self._session.run(_LOCK, id=handoff_id)
+        # A statement of its own: what another transaction changed while this one waited is seen only now.
+        return await self.get(handoff_id)
 
     async def get(self, handoff_id: HandoffId) -> Handoff:
         """The handoff, or `HandoffNotFound`."""

@@ -162,8 +162,6 @@ class InteractionRepository:
             raise InteractionNotFound("no such interaction")
         return read_interaction(row)
 
-    load = get
-
     async def answer(
         self,
         interaction_id: InteractionId,
@@ -176,8 +174,10 @@ class InteractionRepository:
         answer: Json,
         at: datetime,
         handoff_id: HandoffId | None = None,
+        ends: bool = False,
     ) -> Answered:
-        """Give the answer, once: a repeat changes nothing and returns the first one."""
+        """Give the answer, once: a repeat changes nothing and returns the first one. `ends`: nothing follows, whatever
+        the status says (a shadow run waits for nobody)."""
         given = await self._session.run(
             _ANSWER,
             id=interaction_id,
@@ -189,7 +189,7 @@ class InteractionRepository:
             answer=answer,
             at=at,
             handoff_id=handoff_id,
-            finished=status not in _OPEN,
+            finished=ends or status not in _OPEN,
         )
         if given:
             return Answered(answer, first=True)

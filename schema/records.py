@@ -22,23 +22,33 @@ class Recorded:
     """None while nothing was decided at this stage."""
     facts: Facts | None
     """Those the decision was made on, with the account as it is now."""
+    is_listened_to: bool
+    """Whether any endpoint of the organisation might want to hear of it."""
 
 
 _LOAD = text(
     f"""
     SELECT {", ".join(f"i.{column.strip()}" for column in COLUMNS.split(","))},
         c.name, c.email, c.phone, c.plan, c.status AS account_status, c.language, c.time_zone, c.region,
+        EXISTS (SELECT FROM webhook_endpoints w WHERE w.organisation = i.organisation AND w.enabled) AS is_listened_to,
         d.id AS decision_id, d.decision::text AS decision, d.facts::text AS facts
     FROM interactions i
     JOIN customers c ON c.organisation = i.organisation AND c.id = i.customer_id
-    LEFT JOIN decisions d ON d.organisation = i.organisation AND d.interaction_id = i.id AND d.stage = :stage
+    LEFT JOIN LATERAL (
+        SELECT x.id, x.decision, x.facts FROM decisions x
+        WHERE x.organisation = i.organisation AND x.interaction_id = i.id AND CASE
+            WHEN CAST(:stage AS varchar) IS NULL THEN x.stage = 'first' OR x.stage LIKE 'corrected:%'
+            ELSE x.stage = :stage END
+        ORDER BY x.stage = 'first', x.stage DESC LIMIT 1
+    ) d ON true
     WHERE i.organisation = :organisation AND i.id = :id
     """
 )
 
 
-async def load_recorded(session: Session, interaction_id: InteractionId, stage: str) -> Recorded:
-    """What is recorded so far, or `InteractionNotFound`."""
+async def load_recorded(session: Session, interaction_id: InteractionId, stage: str | None) -> Recorded:
+    """What is recorded so far, or `InteractionNotFound`. Without a stage: the decision on the message, as last
+    corrected by a person."""
     row = await session.first(_LOAD, id=interaction_id, stage=stage)
     if row is None:
         raise InteractionNotFound("no such interaction")
@@ -60,4 +70,5 @@ async def load_recorded(session: Session, interaction_id: InteractionId, stage: 
         decision_id=row.decision_id,
         decision=Decision.model_validate_json(row.decision) if row.decision else None,
         facts=facts.model_copy(update={"account": account}) if facts else None,
+        is_listened_to=row.is_listened_to,
     )

@@ -65,7 +65,7 @@ _RESERVE = text(
 _CONSUME = text(
     """
     UPDATE handoffs SET consumed_at = :at
-    WHERE organisation = :organisation AND id = :handoff_id AND digest = :digest
+    WHERE organisation = :organisation AND id = :handoff_id AND coalesce(agreed_digest, digest) = :digest
         AND decision = 'approved' AND consumed_at IS NULL
     """
 )

@@ -1,24 +1,34 @@
 """Transactions bound to one organisation. Nothing else in the product opens a connection."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
-from sqlalchemy import Executable, TextClause, event, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Executable, TextClause, text
 
 from domain.errors import DependencyDown, HoldfastError
-from domain.values import HandoffId, OrganisationId
-from schema.failures import NOT_MIGRATED, down, sqlstate, translated
-from schema.lookups import RESOLVE_API_KEY, UNTOLD_HANDOFFS, ResolvedKey, UntoldHandoff
-from schema.statements import driver_statement
-from schema.url import database_url
+from domain.values import DeliveryId, HandoffId, OrganisationId
+from schema.failures import NOT_MIGRATED, translated
+from schema.lookups import (
+    AUDIT_TO_SEAL,
+    CHANGED_HANDOFFS,
+    RESOLVE_API_KEY,
+    UNTOLD_DELIVERIES,
+    UNTOLD_HANDOFFS,
+    ResolvedKey,
+    ToSeal,
+    UntoldDelivery,
+    UntoldHandoff,
+)
+from schema.pool import Connection, Pool, is_broken
+from schema.statements import built_statement, driver_statement
 
 APP_ROLE = "holdfast_app"
 """Not the owner of anything, cannot log in, cannot bypass row-level security. Every connection becomes it."""
@@ -31,10 +41,11 @@ SET statement_timeout = '30s';
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s'
 """
-
+_BIND = b"SELECT set_config('holdfast.organisation', %s, true)"
 
 Record: TypeAlias = Any
 """A row as it came: a named tuple, read by attribute. Only repositories see one."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +53,14 @@ class Session:
     """One open transaction of one organisation. Repositories are made from it and live no longer than it does."""
 
     organisation: OrganisationId
-    connection: AsyncConnection
     driver: psycopg.AsyncConnection[Any]
-    """The connection below `connection`: the hot path talks to it directly."""
 
     async def all(self, statement: Executable, **values: Any) -> Sequence[Record]:
-        """Every row. `organisation` is given to the statement by the session, so no caller can name another."""
+        """Every row. `organisation` is given to a textual statement by the session, so no caller can name another."""
         if isinstance(statement, TextClause):
             return await (await self._execute(statement, values)).fetchall()
-        return (await self.connection.execute(statement, {"organisation": self.organisation, **values})).all()
+        # Built for this one question: preparing it would push out what is asked all the time.
+        return await (await self._send(*built_statement(statement), prepare=False)).fetchall()
 
     async def first(self, statement: TextClause, **values: Any) -> Record | None:
         """The first row, or nothing."""
@@ -60,69 +70,111 @@ class Session:
         """Runs a statement for its consequence; the number of rows it touched."""
         return (await self._execute(statement, values)).rowcount
 
+    async def stream(self, statement: TextClause, *, at_once: int = 500, **values: Any) -> AsyncIterator[list[Record]]:
+        """Every row, some at a time: however many there are, only those are in memory. In a transaction only."""
+        known = driver_statement(statement)
+        async with self.driver.cursor(name=f"s_{secrets.token_hex(4)}", row_factory=namedtuple_row) as cursor:
+            await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))
+            while rows := await cursor.fetchmany(at_once):
+                yield rows
+
     async def _execute(self, statement: TextClause, values: dict[str, Any]) -> psycopg.AsyncCursor[Any]:
         known = driver_statement(statement)
-        cursor = self.driver.cursor(row_factory=namedtuple_row)
         # Of the caller's words only names and values reach the driver; the text is a constant of this package.
-        return await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))
+        return await self._send(known.sql, known.bind({**values, "organisation": self.organisation}))
+
+    async def _send(
+        self, words: bytes, values: dict[str, Any], *, prepare: bool | None = None
+    ) -> psycopg.AsyncCursor[Any]:
+        return await self.driver.cursor(row_factory=namedtuple_row).execute(words, values, prepare=prepare)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneByOne(Session):
+    """Every statement is a transaction of its own. Binding and statement travel together: one round trip."""
+
+    async def _send(
+        self, words: bytes, values: dict[str, Any], *, prepare: bool | None = None
+    ) -> psycopg.AsyncCursor[Any]:
+        # Between two syncs of a pipeline Postgres sees one transaction, begun and committed without being asked.
+        async with self.driver.pipeline():
+            await self.driver.execute(_BIND, (self.organisation,))
+            return await Session._send(self, words, values, prepare=prepare)
 
 
 class Database:
     """A pool of connections to one Postgres. Make one per process and event loop."""
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
-        # Autocommit, because BEGIN and the binding travel together in `_begin`: one round trip instead of two.
-        # No pre-ping: it would be a round trip for every transaction; `_begin` notices a broken connection.
-        self._pool_size = pool_size
-        self._engine: AsyncEngine = create_async_engine(
-            database_url(url),
-            isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=10,
-            pool_pre_ping=False,
-            hide_parameters=True,
-        )
-        event.listen(self._engine.sync_engine, "connect", _become_app_role)
+        self._pool = Pool(url, pool_size, _ON_CONNECT.encode())
 
     @asynccontextmanager
-    async def transaction(self, organisation: OrganisationId) -> AsyncIterator[Session]:
-        """One transaction that sees and writes only this organisation's rows.
+    async def transaction(self, organisation: OrganisationId, *, frozen: bool = False) -> AsyncIterator[Session]:
+        """One transaction that sees and writes only this organisation's rows. `frozen`: it writes nothing, and all of
+        its statements see the same moment.
 
         Commits at the end, rolls back on any error. Raises `DependencyDown` when Postgres is gone, full, read-only
         or not migrated; after a failed commit the caller does not know, and must repeat something idempotent.
         """
-        if not organisation:
-            raise ValueError("a transaction needs an organisation")
-        async with self._bound(organisation) as session:
-            yield session
+        with translated():
+            connection = await self._begin(_named(organisation), _FROZEN if frozen else "BEGIN")
+            try:
+                yield Session(organisation, connection)
+                # A body that swallowed a database error must not look committed: Postgres would just roll back.
+                if connection.info.transaction_status is not TransactionStatus.INTRANS:
+                    raise HoldfastError("a failed transaction cannot be committed")
+                await connection.commit()
+            finally:
+                await self._pool.give_back(connection)
+
+    async def one_by_one(self, organisation: OrganisationId, work: Callable[[Session], Awaitable[T]]) -> T:
+        """What `work` returns; each of its statements is a transaction of its own, bound like any other.
+
+        For single statements: one round trip instead of three. They must be safe to repeat, for that is what happens
+        to them on a pooled connection that broke meanwhile. Errors are those of `transaction`.
+        """
+        return await self._one_by_one(_named(organisation), work)
 
     async def resolve_api_key(self, key_hash: bytes) -> ResolvedKey | None:
         """Whose key this is, unless it is unknown, expired or revoked."""
-        async with self._bound(OrganisationId("")) as session:
-            row = await session.first(RESOLVE_API_KEY, hash=key_hash)
+        row = await self._one_by_one(_NOBODY, lambda session: session.first(RESOLVE_API_KEY, hash=key_hash))
         if row is None:
             return None
         return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes))
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""
-        async with self._bound(OrganisationId("")) as session:
-            rows = await session.all(UNTOLD_HANDOFFS, limit=limit)
+        rows = await self._one_by_one(_NOBODY, lambda session: session.all(UNTOLD_HANDOFFS, limit=limit))
         return tuple(UntoldHandoff(OrganisationId(r.organisation), HandoffId(r.handoff_id)) for r in rows)
+
+    async def changed_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
+        """Handoffs of every organisation whose workflows should look at what changed, oldest change first."""
+        rows = await self._one_by_one(_NOBODY, lambda session: session.all(CHANGED_HANDOFFS, limit=limit))
+        return tuple(UntoldHandoff(OrganisationId(r.organisation), HandoffId(r.handoff_id)) for r in rows)
+
+    async def untold_deliveries(self, limit: int = 100) -> tuple[UntoldDelivery, ...]:
+        """Deliveries of every organisation whose workflows do not know how they stand, oldest first."""
+        rows = await self._one_by_one(_NOBODY, lambda session: session.all(UNTOLD_DELIVERIES, limit=limit))
+        return tuple(UntoldDelivery(OrganisationId(r.organisation), DeliveryId(r.delivery_id)) for r in rows)
+
+    async def audit_to_seal(
+        self, *, after: str, since: datetime, every_one: bool, limit: int = 200
+    ) -> tuple[ToSeal, ...]:
+        """Organisations, by name after `after`, with events to seal or a batch since then; or all that have events."""
+        values = {"after": after, "since": since, "every_one": every_one, "limit": limit}
+        rows = await self._one_by_one(_NOBODY, lambda session: session.all(AUDIT_TO_SEAL, **values))
+        return tuple(ToSeal(OrganisationId(r.organisation), r.last_batch) for r in rows)
 
     async def ping(self) -> None:
         """Returns if a statement can be run; else `DependencyDown`."""
-        async with self._bound(OrganisationId("")):
-            pass
+        await self._one_by_one(_NOBODY, lambda session: session.first(_PING))
 
     async def at_head(self) -> bool:
         """Whether the tables are the ones this code was written for. `DependencyDown` if nothing can be read."""
         from schema.migrate import head_revision  # alembic takes a while to import and only readiness needs it
 
         try:
-            async with self._bound(OrganisationId("")) as session:
-                row = await session.first(text("SELECT version_num FROM alembic_version"))
+            row = await self._one_by_one(_NOBODY, lambda session: session.first(_REVISION))
         except DependencyDown as error:
             if error.details.get("reason") in NOT_MIGRATED:
                 return False
@@ -130,55 +182,52 @@ class Database:
         return row is not None and row.version_num == head_revision()
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._pool.close()
 
-    @asynccontextmanager
-    async def _bound(self, organisation: OrganisationId) -> AsyncIterator[Session]:
+    async def _one_by_one(self, organisation: OrganisationId, work: Callable[[Session], Awaitable[T]]) -> T:
         with translated():
-            session = await self._begin(organisation)
-            try:
-                yield session
-                # A body that swallowed a database error must not look committed: Postgres would just roll back.
-                if session.driver.info.transaction_status is not TransactionStatus.INTRANS:
-                    raise HoldfastError("a failed transaction cannot be committed")
-                await session.driver.commit()
-            finally:
-                # Shielded: a cancelled request must still give its connection back, rolled back.
-                await asyncio.shield(session.connection.close())
+            while True:
+                connection = await self._pool.take()
+                try:
+                    await connection.plan_anew()
+                    return await work(_OneByOne(organisation, connection))
+                except psycopg.OperationalError as error:
+                    if not is_broken(connection, error):
+                        raise
+                    await connection.close()
+                finally:
+                    await self._pool.give_back(connection)
 
-    async def _begin(self, organisation: OrganisationId) -> Session:
-        """Begins on a connection that answers. Broken pooled ones (a restart, a cut) are dropped on the way."""
-        begin = f"BEGIN; SELECT set_config('holdfast.organisation', {sql.quote(organisation)}, true)".encode()
-        for left in range(self._pool_size, -1, -1):
-            session = await self._open(organisation)
+    async def _begin(self, organisation: OrganisationId, words: str) -> Connection:
+        """Begins on a connection that answers. Broken pooled ones (a restart, a cut) are dropped on the way.
+
+        No ping before: it would be a round trip for every transaction. BEGIN and the binding are one.
+        """
+        begin = f"{words}; SELECT set_config('holdfast.organisation', {sql.quote(organisation)}, true)".encode()
+        while True:
+            connection = await self._pool.take()
             try:
-                await session.driver.execute(begin, prepare=False)
-            except psycopg.OperationalError:
-                await session.connection.invalidate()
-                await session.connection.close()
-                if not left:
+                await connection.plan_anew()
+                await connection.execute(begin, prepare=False)
+            except BaseException as error:
+                again = isinstance(error, psycopg.OperationalError) and is_broken(connection, error)
+                if again:
+                    await connection.close()
+                await self._pool.give_back(connection)
+                if not again:
                     raise
-            except BaseException:
-                await asyncio.shield(session.connection.close())
-                raise
             else:
-                return session
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _open(self, organisation: OrganisationId) -> Session:
-        connection = self._engine.connect()
-        try:
-            await connection.start()
-        except (psycopg.Error, OSError) as error:
-            raise down(sqlstate(error)) from None
-        assert connection.sync_connection is not None
-        driver: Any = connection.sync_connection.connection.driver_connection
-        return Session(organisation, connection, driver)
+                return connection
 
 
-def _become_app_role(connection: Any, _record: Mapping[str, Any]) -> None:
-    cursor = connection.cursor()
-    try:
-        cursor.execute(_ON_CONNECT)
-    finally:
-        cursor.close()
+_NOBODY = OrganisationId("")
+"""Bound to nobody: row-level security shows nothing, and only the look-ups across organisations answer."""
+_FROZEN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PING = text("SELECT 1")
+_REVISION = text("SELECT version_num FROM alembic_version")
+
+
+def _named(organisation: OrganisationId) -> OrganisationId:
+    if not organisation:
+        raise ValueError("a transaction needs an organisation")
+    return organisation

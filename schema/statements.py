@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import TextClause
+from sqlalchemy import Executable, TextClause
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -31,3 +31,9 @@ def driver_statement(statement: TextClause) -> DriverStatement:
     compiled = statement.compile(dialect=_DIALECT)
     json = frozenset(name for name, bound in compiled.binds.items() if isinstance(bound.type, JSONB))
     return DriverStatement(str(compiled).encode(), json)
+
+
+def built_statement(statement: Executable) -> tuple[bytes, dict[str, Any]]:
+    """The driver's words and values of a statement that was put together for one question, as lists are."""
+    compiled: Any = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # only executable clauses arrive
+    return str(compiled).encode(), compiled.params

@@ -1,19 +1,29 @@
 """Every table, imported so that `METADATA` is whole. Only migrations and their tests need all of them at once."""
 
 from schema.api_keys import ApiKeyRow
+from schema.approval_rows import HandoffApprovalRow, HandoffLinkRow, HandoffRevisionRow
 from schema.audit import AuditEventRow
+from schema.audit_seals import AuditBatchRow, AuditSealRow
 from schema.base import METADATA, Row
-from schema.conversations import ConversationRow
+from schema.calendars import CalendarRow
+from schema.consents import ConsentRow
+from schema.conversation_rows import ConversationEventRow, ConversationRow
 from schema.customers import CustomerRow
 from schema.decisions import DecisionRow
-from schema.deliveries import DeliveryEventRow, DeliveryRow
+from schema.delivery_rows import DeliveryEventRow, DeliveryRow, DeliveryVersionRow
 from schema.effect_rows import EffectEventRow, EffectRow
+from schema.events import WebhookEventRow
+from schema.handoff_claims import HandoffPresenceRow
 from schema.handoff_rows import HandoffEventRow, HandoffRow
 from schema.interaction_rows import InteractionRow
 from schema.invoices import InvoiceRow
+from schema.messages import MessageRow
+from schema.notifications import NotificationReadRow, NotificationRow
 from schema.organisations import OrganisationTableRow
 from schema.refunds import RefundRow
 from schema.tickets import TicketRow
+from schema.wakes import HandoffWakeRow
+from schema.webhooks import WebhookEndpointRow, WebhookSecretRow
 
 __all__ = ["ALL_ROWS", "METADATA"]
 
@@ -21,7 +31,9 @@ ALL_ROWS: tuple[type[Row], ...] = (
     OrganisationTableRow,
     ApiKeyRow,
     CustomerRow,
+    CalendarRow,
     ConversationRow,
+    ConversationEventRow,
     InvoiceRow,
     RefundRow,
     TicketRow,
@@ -31,7 +43,22 @@ ALL_ROWS: tuple[type[Row], ...] = (
     EffectEventRow,
     HandoffRow,
     HandoffEventRow,
+    HandoffRevisionRow,
+    HandoffApprovalRow,
+    HandoffLinkRow,
+    HandoffPresenceRow,
+    HandoffWakeRow,
+    MessageRow,
+    WebhookEndpointRow,
+    WebhookSecretRow,
+    WebhookEventRow,
+    NotificationRow,
+    NotificationReadRow,
+    ConsentRow,
     DeliveryRow,
     DeliveryEventRow,
+    DeliveryVersionRow,
     AuditEventRow,
+    AuditSealRow,
+    AuditBatchRow,
 )

@@ -52,6 +52,9 @@ _TIMELINE = text(
     UNION ALL
     SELECT x.at, 7, 'audit', x.action, x.id, x.details || jsonb_build_object('actor', x.actor)
     FROM audit_events x WHERE x.organisation = :organisation AND x.subject = :interaction_id
+    UNION ALL
+    SELECT x.at, 8, 'message', 'sent', x.id, jsonb_build_object('author', x.author, 'text', x.body)
+    FROM messages x WHERE {_HERE}
     ORDER BY at, step, id
     """
 )

@@ -1,9 +1,12 @@
-"""One Temporal server, one Postgres and one trained model for the whole run; a fresh database and a house on it for
+"""How much is tried (`--examples`, `--rounds`), and what tests share.
+
+One Temporal server, one Postgres and one trained model for the whole run; a fresh database and a house on it for
 each test that asks. `tests/api` keeps one house per module."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from adapters.llm.embedded import EmbeddedIntentModel
@@ -13,6 +16,26 @@ from tests.postgres import database, database_url_of_test, postgres
 from tests.temporal import DevServer, dev_server
 
 __all__ = ["database", "database_url_of_test", "postgres"]
+
+
+ROUNDS = 2
+"""How often a race is run where nobody asks for more."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--examples", type=int, default=None, help="cases each property is tried with")
+    parser.addoption("--rounds", type=int, default=ROUNDS, help="times each race (a test with `round_`) is run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if examples := config.getoption("--examples"):
+        hypothesis.settings.register_profile("more", max_examples=examples, deadline=None)
+        hypothesis.settings.load_profile("more")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "round_" in metafunc.fixturenames:
+        metafunc.parametrize("round_", range(metafunc.config.getoption("--rounds")))
 
 
 @pytest.fixture(scope="session")

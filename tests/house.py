@@ -23,6 +23,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from adapters.crypto import new_keyset
 from adapters.embedded.mail import mail_sink
 from api.auth import key_hash
 from api.main import create_app
@@ -36,6 +37,7 @@ from worker import Parts, build_worker
 from workflows.runtime import connect, ensure_search_attributes
 
 ID_KEY = "k" * 40
+KEYSET = new_keyset()
 UNTIL_S = 20
 DEMO = OrganisationId("demo")
 
@@ -133,6 +135,8 @@ async def open_house(
             "temporal_address": temporal_address,
             "task_queue": f"q-{secrets.token_hex(4)}",
             "id_key": ID_KEY,
+            "encryption_keyset": KEYSET,
+            "outbound_allow": "127.0.0.1",
             "local": True,
             "data_dir": data_dir,
             "graceful_stop": timedelta(seconds=1),

@@ -60,12 +60,16 @@ class Recorder:
         shown = (await self.house.http.get(f"/interactions/{answer['interactionId']}")).json()
         await self._save(f"interaction_{name}", shown["links"]["temporal"].rsplit("/", 1)[1])
 
-    async def handoff(self, name: str, answer: Json) -> None:
-        await self._save(f"handoff_{name}", ids.handoff("demo", answer["handoff"]["id"]))  # type: ignore[arg-type]
+    async def handoff(self, name: str, answer: Json, until: str = "") -> None:
+        await self._save(f"handoff_{name}", ids.handoff("demo", answer["handoff"]["id"]), until)  # type: ignore[arg-type]
 
-    async def _save(self, name: str, workflow_id: str) -> None:
+    async def _save(self, name: str, workflow_id: str, until: str = "") -> None:
+        """As it stands, or as soon as it holds an event of the type `until`."""
         handle = self.house.temporal.get_workflow_handle(workflow_id)
         history = await handle.fetch_history()
+        while until not in history.to_json():
+            await asyncio.sleep(0.02)
+            history = await handle.fetch_history()
         # Where the code lies on the machine that recorded it is nobody's business, and nothing replays it.
         text = re.sub(r'("stackTrace": )"(?:[^"\\]|\\.)*"', r'\1""', history.to_json())
         (HISTORIES / f"{name}.json").write_text(text + "\n")
@@ -134,7 +138,7 @@ async def resolved(r: Recorder) -> None:
 async def waiting(r: Recorder) -> None:
     answer = await r.asked()
     await r.interaction("waiting", answer)
-    await r.handoff("waiting", answer)
+    await r.handoff("waiting", answer, until="EVENT_TYPE_TIMER_STARTED")
 
 
 async def effect_unknown(r: Recorder) -> None:
@@ -142,6 +146,27 @@ async def effect_unknown(r: Recorder) -> None:
     answer = (await r.house.chat("the app crashes whenever I log in")).json()
     await r.decide(answer, "resolve", reply="I have opened the ticket myself.")
     await r.interaction("effect_unknown", answer)
+
+
+async def passed_on(r: Recorder) -> None:
+    await r.house.customer()
+    asked = (await r.house.chat("I want a human")).json()
+    taken = await r.house.http.post(f"/conversations/{asked['conversationId']}/takeover", json={})
+    assert taken.status_code == 200
+    await r.interaction("passed_on", (await r.house.chat("refund please")).json())
+
+
+async def corrected(r: Recorder) -> None:
+    """Corrected into a refund that needs approval, and approved."""
+    await r.house.customer(email="c123@example.com")
+    await r.house.invoice("inv_1001", OVER_LIMIT)
+    answer = (await r.house.chat("xyzzy plugh")).json()
+    correction = {"continue": True, "correction": {"intent": "refund_request"}}
+    path = f"/handoffs/{answer['handoff']['id']}/resolve"
+    assert (await r.house.http.post(path, json=correction)).status_code == 200
+    shown = await r.house.until(answer["interactionId"], lambda i: i["handoff"]["kind"] == "approval")
+    await r.decide(shown, "approve")
+    await r.interaction("corrected", answer)
 
 
 class Broken:
@@ -173,6 +198,8 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (resolved, {}),
     (waiting, {}),
     (effect_unknown, {"tools": UNCERTAIN}),
+    (passed_on, {}),
+    (corrected, {}),
     (finished_by_a_person, {"intents": Broken()}),
     (failed, {"intents": Broken()}),
 )

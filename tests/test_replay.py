@@ -22,9 +22,11 @@ EXPECTED = {
     "handoff_waiting",
     "interaction_answered_without_action",
     "interaction_approved",
+    "interaction_corrected",
     "interaction_effect_unknown",
     "interaction_failed",
     "interaction_finished_by_a_person",
+    "interaction_passed_on",
     "interaction_proceeded",
     "interaction_refused",
     "interaction_rejected",
@@ -51,7 +53,15 @@ async def test_a_recorded_run_replays(name: str) -> None:
 def test_no_history_holds_what_a_customer_or_an_operator_wrote(name: str) -> None:
     text = (HISTORIES / f"{name}.json").read_text()
     payloads = " ".join(_decoded(text))
-    for private in ("refund please", "I want a human", "Test Person", "example.com", "this is Ana", "crashes whenever"):
+    for private in (
+        "refund please",
+        "I want a human",
+        "Test Person",
+        "example.com",
+        "this is Ana",
+        "crashes whenever",
+        "xyzzy",
+    ):
         assert private not in payloads
     assert "interactionId" in payloads or "handoffId" in payloads, "nothing was decoded: the check proves nothing"
 

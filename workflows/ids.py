@@ -4,13 +4,16 @@ import hashlib
 import hmac
 import re
 
-from domain.values import HandoffId, OrganisationId
+from domain.values import DeliveryId, HandoffId, OrganisationId
 
 ANSWER_UPDATE = "answer"
 """One interaction has one answer: every caller, first or repeated, joins the same update."""
 
 HANDOFF_WORKFLOW = "handoff"
 """The Temporal name of `HandoffWorkflow`, for those who start it without importing it."""
+
+DELIVERY_WORKFLOW = "delivery"
+"""The same for `DeliveryWorkflow`."""
 
 _OPAQUE = re.compile(
     r"(?:cust|customer|client|acct|account|user|usr|req|request|msg|evt|event|ord|order|inv|invoice|tick|ticket|int|cnv)"
@@ -37,3 +40,7 @@ def interaction(organisation: OrganisationId, customer: str, request: str, key: 
 
 def handoff(organisation: OrganisationId, handoff_id: HandoffId) -> str:
     return f"handoff:{organisation}:{handoff_id}"
+
+
+def delivery(organisation: OrganisationId, delivery_id: DeliveryId) -> str:
+    return f"delivery:{organisation}:{delivery_id}"

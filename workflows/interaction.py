@@ -1,5 +1,7 @@
 """What happens to one message, in order."""
 
+from collections.abc import Awaitable
+
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, FailureError, is_cancelled_exception
@@ -8,6 +10,8 @@ from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
 from activities.replies import ReplyActivities
 from activities.tools import ToolActivities
+from domain.correction import CorrectInput
+from domain.errors import ApprovalStale
 from domain.handoff import HandoffDecision, HandoffInput, HandoffKind, Resolution
 from domain.interaction import (
     AdmitInput,
@@ -24,9 +28,10 @@ from domain.interaction import (
     PlannedEffect,
     Verdict,
 )
-from domain.values import Mode
+from domain.values import HandoffId, Mode
 from workflows import ids, options
 from workflows.attributes import INTENT, OUTCOME, PRIORITY, STATUS
+from workflows.starting import start_deliveries
 
 
 @workflow.defn(name="interaction")
@@ -42,6 +47,8 @@ class InteractionWorkflow:
         self._start = start
         self._verdict = Verdict()
         self._answered: InteractionStatus | None = None
+        self._corrected_by: list[HandoffId] = []
+        self._is_stuck = False
 
     @workflow.run
     async def run(self, start: InteractionRef) -> InteractionResult:
@@ -57,23 +64,28 @@ class InteractionWorkflow:
         return InteractionResult(status=status, outcome=self._verdict.outcome, intent=self._verdict.intent)
 
     async def _tell_the_story(self) -> InteractionStatus:
+        committed = await self._go_on(self._judge())
+        while committed.blocked_by:
+            committed = await self._let_a_person_finish(committed.blocked_by)
+        self._answered = self._answered or committed.status
+        await start_deliveries(self._start.organisation, committed.starts)
+        return committed.status
+
+    async def _go_on(self, judging: Awaitable[Verdict]) -> Committed:
+        """From a verdict to an answer. What stands in the way of one is named."""
         try:
-            self._verdict = await self._judge()
+            self._verdict = await judging
             resolution = await self._ask_a_person_if_needed()
-            if resolution is not None and resolution.decision is HandoffDecision.WITHDRAWN:
-                committed = Committed(blocked_by="handoff_withdrawn")
-            else:
-                await self._act()
-                committed = await self._commit_reply(resolution)
+            if resolution is not None and resolution.continues:
+                return await self._go_on(self._correct(resolution))
+            if resolution is not None and resolution.leaves_open:
+                return Committed(blocked_by=resolution.leaves_open)
+            await self._act()
+            return await self._commit_reply(resolution)
         except FailureError as failure:
             if is_cancelled_exception(failure):
                 raise
-            committed = Committed(blocked_by=_reason_of(failure))
-        if committed.blocked_by:
-            committed = await self._let_a_person_finish(committed.blocked_by)
-        self._answered = self._answered or committed.status
-        await self._deliver(committed.outlets)
-        return committed.status
+            return Committed(blocked_by=_reason_of(failure))
 
     @workflow.update(name=ids.ANSWER_UPDATE, description="Waits for the first answer: final, or that a person looks.")
     async def answer(self) -> InteractionStatus:
@@ -95,12 +107,17 @@ class InteractionWorkflow:
         if self._start.mode is Mode.SHADOW:
             return await self._fail(reason)
         resolution = await self._ask_a_person(HandoffKind.TAKEOVER, reason)
+        if resolution.continues and self._is_stuck:  # it was followed, and led nowhere: there is no other answer
+            return await self._fail("correction_impossible")
+        if resolution.continues:
+            return await self._go_on(self._correct(resolution))
         return await self._commit_reply(resolution)
 
     async def _ask_a_person(self, kind: HandoffKind, reason: str) -> Resolution:
         """Waits until somebody decided, for as long as it takes."""
         while True:
             opened = await self._open_handoff(kind, reason)
+            await start_deliveries(self._start.organisation, opened.starts)
             self._answered = InteractionStatus.WAITING_FOR_HUMAN
             self._mark(InteractionStatus.WAITING_FOR_HUMAN)
             resolution = opened.resolution or await self._wait_for(opened, reason)
@@ -119,6 +136,8 @@ class InteractionWorkflow:
                     handoff_id=opened.handoff_id,
                     kind=opened.kind,
                     sla_due_at=opened.sla_due_at,
+                    look_at=opened.look_at,
+                    reopened=opened.reopened,
                 ),
                 id=ids.handoff(self._start.organisation, opened.handoff_id),
                 result_type=Resolution,
@@ -142,12 +161,23 @@ class InteractionWorkflow:
                 if outcome.state is not EffectState.CONFIRMED:
                     return
 
-    async def _deliver(self, outlets: tuple[PlannedEffect, ...]) -> None:
-        for outlet in outlets:
-            await self._call(outlet)
-
     async def _judge(self) -> Verdict:
         return await workflow.execute_local_activity_method(DecisionActivities.judge, self._start, **options.STEP)
+
+    async def _correct(self, resolution: Resolution) -> Verdict:
+        """A person said what was meant: judged again from there, under the same rules."""
+        request = CorrectInput(
+            interaction=self._start, handoff_id=resolution.handoff_id, round=len(self._corrected_by) + 1
+        )
+        try:
+            verdict: Verdict = await workflow.execute_local_activity_method(
+                DecisionActivities.correct, request, summary="judge what a person corrected", **options.STEP
+            )
+        except FailureError as failure:
+            self._is_stuck = _reason_of(failure) != ApprovalStale.code  # nobody had said so: a person still can
+            raise
+        self._corrected_by.append(resolution.handoff_id)
+        return verdict
 
     async def _admit(self, resolution: Resolution) -> Verdict:
         return await workflow.execute_local_activity_method(

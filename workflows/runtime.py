@@ -20,15 +20,22 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from workflows.attributes import SEARCH_ATTRIBUTES
+from workflows.delivery import DeliveryWorkflow
 from workflows.handoff import HandoffWorkflow
 from workflows.interaction import InteractionWorkflow
 from workflows.sandbox import LeanSandbox
 
-WORKFLOWS: tuple[type, ...] = (InteractionWorkflow, HandoffWorkflow)
+WORKFLOWS: tuple[type, ...] = (InteractionWorkflow, HandoffWorkflow, DeliveryWorkflow)
 
 SANDBOX = LeanSandbox(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "domain", "activities", "schema", "workflows.attributes", "workflows.ids", "workflows.options"
+        "domain",
+        "activities",
+        "schema",
+        "workflows.attributes",
+        "workflows.ids",
+        "workflows.options",
+        "workflows.starting",
     )
 )
 """Our packages pass through: re-importing them for every run costs 235 ms and 16 MB. The modules that define workflows

@@ -1,5 +1,6 @@
 """Mail through an SMTP server."""
 
+import contextlib
 import re
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -22,6 +23,7 @@ _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,80}@[A-Za-z0-9.-]{
 _ADDRESS = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII
 )
+MOST_REFERENCES = 20
 _ANY_ADDRESS = re.compile(r"[^\s<>]+@[^\s<>]+")
 
 
@@ -69,7 +71,7 @@ class SmtpMailGateway:
         )
         try:
             await self._open(client)
-            await self._address(client, mail.to)
+            await self._address(client, mail)
             response = await _hand_over(client, message)
             await _say_goodbye(client)
         finally:
@@ -80,15 +82,20 @@ class SmtpMailGateway:
         """Nothing can have been sent yet, whatever goes wrong, and nothing is wrong with the message."""
         try:
             await client.connect()
+            # What the server offers is known only now; one that does not speak EHLO offers nothing.
+            with contextlib.suppress(errors.SMTPHeloError):
+                await client.ehlo()
             if self._username is not None and self._password is not None:
                 await client.login(self._username, self._password)
         except (errors.SMTPException, OSError, ValueError) as error:
             raise ToolUnavailable("no session with the mail server", **_facts(error)) from None
 
-    async def _address(self, client: aiosmtplib.SMTP, to: str) -> None:
+    async def _address(self, client: aiosmtplib.SMTP, mail: OutboundMail) -> None:
+        """Where the server offers it (RFC 3461), it is asked to report failures and delays under our own id."""
+        offered = client.supports_extension("dsn")
         try:
-            await client.mail(self._sender)
-            await client.rcpt(to)
+            await client.mail(self._sender, options=["RET=HDRS", f"ENVID={_xtext(mail.message_id)}"] if offered else [])
+            await client.rcpt(mail.to, options=["NOTIFY=FAILURE,DELAY"] if offered else [])
         except errors.SMTPResponseException as error:
             raise _answered(error) from None
         except (errors.SMTPException, OSError) as error:
@@ -123,15 +130,22 @@ def _answered(error: errors.SMTPResponseException) -> ToolFailure:
     return ToolOutcomeUnknown("the mail server's answer makes no sense", smtp_code=error.code)
 
 
+def _xtext(message_id: str) -> str:
+    """RFC 3461, 4: `+`, `=` and what is not visible are written as hexadecimal."""
+    plain = message_id.strip("<>")
+    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in plain)
+
+
 def _facts(error: Exception) -> dict[str, object]:
     return {"error": type(error).__name__, "smtp_code": getattr(error, "code", None)}
 
 
 def _message(mail: OutboundMail, sender: str) -> bytes:
     """The message as it goes over the wire. A control character in any header refuses it before anything is sent."""
-    if any(_CONTROL.search(value) for value in (mail.message_id, mail.to, mail.subject)):
+    if any(_CONTROL.search(value) for value in (mail.message_id, mail.to, mail.subject, *mail.references)):
         raise ToolRefused("a mail header has a control character")
-    if not _ADDRESS.fullmatch(mail.to) or not _MESSAGE_ID.fullmatch(mail.message_id) or len(mail.subject) > 200:
+    ids = (mail.message_id, *mail.references)
+    if not _ADDRESS.fullmatch(mail.to) or not all(map(_MESSAGE_ID.fullmatch, ids)) or len(mail.subject) > 200:
         raise ToolRefused("a mail header is not well-formed")
     try:
         message = EmailMessage(policy=SMTP_POLICY)
@@ -140,8 +154,11 @@ def _message(mail: OutboundMail, sender: str) -> bytes:
         message["Subject"] = mail.subject
         message["Date"] = formatdate(usegmt=True)
         message["Message-ID"] = mail.message_id
+        if mail.references:
+            message["In-Reply-To"] = mail.references[-1]
+            message["References"] = " ".join(mail.references[-MOST_REFERENCES:])
         # RFC 3834: tells other machines not to answer, so that two of them never talk to each other.
-        message["Auto-Submitted"] = "auto-generated"
+        message["Auto-Submitted"] = "auto-replied" if mail.is_reply else "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"
         message.set_content(mail.text, charset="utf-8", cte="quoted-printable")
         return message.as_bytes()

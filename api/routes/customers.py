@@ -2,17 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Email, Instant, Key, MoneyBody, Name, Note, Phone, Tag
+from api.fields import Body, Email, Instant, Key, MoneyBody, Name, Note, Page, Phone, Tag
 from api.strict_json import StrictRoute
+from domain.answer import ShownAction
 from domain.errors import Conflict
 from domain.facts import Account, Invoice
 from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
 from schema.audit import AuditEvent, AuditRepository
 from schema.customers import CustomerRepository
+from schema.effect_list import list_effects
+from schema.effects import EffectStanding
 from schema.invoices import InvoiceRepository
 from workflows import ids
 
@@ -68,6 +71,41 @@ class InvoiceList(Value):
     next_cursor: str | None = None
 
 
+class ShownEffect(ShownAction):
+    """One consequence for this customer: what, whether it happened, and who allowed it."""
+
+    id: str
+    interaction_id: str
+    decision_id: str
+    handoff_id: str | None = None
+    """The approval it rests on, if a person gave one."""
+    policy_version: int
+    attempts: int
+    error_code: str | None = None
+    reserved_at: Instant
+    at: Instant
+    """Since when it stands there."""
+
+    @classmethod
+    def standing(cls, standing: EffectStanding) -> "ShownEffect":
+        effect = standing.effect
+        shown = cls.of(effect.tool, effect.arguments, standing.state, standing.result)
+        return cls(
+            **shown.model_dump(by_alias=False),
+            **{name: getattr(effect, name) for name in ("id", "interaction_id", "decision_id", "handoff_id")},
+            policy_version=effect.policy_version,
+            attempts=standing.attempt,
+            error_code=standing.error_code,
+            reserved_at=effect.reserved_at,
+            at=standing.at,
+        )
+
+
+class EffectList(Value):
+    items: tuple[ShownEffect, ...]
+    next_cursor: str | None = None
+
+
 @router.put("/{customerId}", summary="Create or replace a customer", responses={201: {"model": Account}})
 async def put_customer(
     customer_id: CustomerPath, body: CustomerBody, response: Response, caller: CallerDep, services: ServicesDep
@@ -98,6 +136,18 @@ async def list_invoices(customer_id: CustomerPath, caller: CallerDep, services: 
         await CustomerRepository(session).get(CustomerId(customer_id))
         invoices = await InvoiceRepository(session).get_billing(CustomerId(customer_id))
     return InvoiceList(items=tuple(ShownInvoice.of(invoice) for invoice in invoices))
+
+
+@router.get("/{customerId}/effects", summary="What we did to a customer, who allowed it, and whether it happened")
+async def list_customer_effects(
+    customer_id: CustomerPath, caller: CallerDep, services: ServicesDep, query: Annotated[Page, Query()]
+) -> EffectList:
+    """The latest first."""
+    caller.need(Scope.OPERATOR, Scope.AUDITOR)
+    async with services.db.transaction(caller.organisation) as session:
+        await CustomerRepository(session).get(CustomerId(customer_id))
+        found = await list_effects(session, CustomerId(customer_id), limit=query.limit, cursor=query.cursor)
+    return EffectList(items=tuple(map(ShownEffect.standing, found.items)), next_cursor=found.next_cursor)
 
 
 @router.put("/{customerId}/invoices/{invoiceId}", summary="Create or replace an invoice", responses={409: {}})

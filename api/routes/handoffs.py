@@ -1,23 +1,28 @@
-"""What needs a person, and what the person says. The decision is taken in Postgres, once; then the workflow is told."""
+"""What needs a person: the queue, one of them with everything needed to decide, and whose hands it is in."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import StringConstraints
 
-from api.answers import shown_effect
 from api.auth import Caller, CallerDep, Scope
-from api.deps import Services, ServicesDep
-from api.fields import Body, Digest, Instant, Message, Note, ObjectId, Page
-from api.meters import Meters, MetersDep
+from api.deps import ServicesDep
+from api.fields import Body, Name, ObjectId, Page
+from api.handoff_detail import shown_detail, shown_summary
+from api.handoff_view import HandoffDetail, HandoffList
+from api.operators import named_operator
 from api.strict_json import StrictRoute
-from api.telling import tell
-from domain.answer import ShownAction
-from domain.errors import Conflict
-from domain.handoff import HandoffDecision, HandoffKind, HandoffStatus
-from domain.values import HandoffId, Json, Priority, Value
+from domain.errors import HandoffAlreadyDecided
+from domain.handoff import HandoffKind, HandoffStatus
+from domain.values import HandoffId, Json, Priority
 from schema.audit import AuditEvent, AuditRepository
-from schema.effects import EffectRepository
-from schema.handoffs import Decided, Handoff, HandoffFilters, HandoffRepository
+from schema.clocks import ClockRepository
+from schema.handoff_claims import Claimed, HandoffClaims
+from schema.handoffs import HandoffFilters, HandoffRepository
+from schema.session import Session
+from schema.takeovers import TakeoverRepository
+from schema.wakes import WakeRepository
 
 router = APIRouter(prefix="/handoffs", tags=["handoffs"], route_class=StrictRoute)
 
@@ -29,171 +34,145 @@ class HandoffQuery(Page):
     kind: HandoffKind | None = None
     priority: Priority | None = None
     breached: bool | None = None
+    assignee: Name | None = None
+    mine: bool = False
+    """Only what the caller holds."""
+
+    def filters(self, caller: Caller, at: datetime) -> HandoffFilters:
+        return HandoffFilters(
+            status=self.status,
+            kind=self.kind,
+            priority=self.priority,
+            breached=self.breached,
+            assignee=caller.name if self.mine else self.assignee,
+            at=at,
+        )
 
 
-class ApproveBody(Body):
-    """Yes, to exactly what the digest stands for."""
+class ReassignBody(Body):
+    """To whom: the name of a live operator key of the organisation."""
 
-    digest: Digest
-    note: Note | None = None
-
-
-class RejectBody(Body):
-    """No. Without a reply the customer is told, plainly, that it was declined."""
-
-    reply: Message | None = None
-    note: Note | None = None
+    to: Name
 
 
-class ResolveBody(Body):
-    """A person's own answer to the customer."""
-
-    reply: Message
-    note: Note | None = None
-
-
-class HandoffSummary(Value):
-    id: str
-    interaction_id: str
-    customer_id: str
-    kind: HandoffKind
-    status: HandoffStatus
+class PriorityBody(Body):
     priority: Priority
-    reason: str
-    """A code: why a person is needed."""
-    confidence: float
-    opened_at: Instant
-    sla_due_at: Instant
-    breached_at: Instant | None = None
-    decision: HandoffDecision | None = None
-    decided_at: Instant | None = None
-    decided_by: str | None = None
 
 
-class HandoffList(Value):
-    items: tuple[HandoffSummary, ...]
-    next_cursor: str | None = None
+class NoteBody(Body):
+    """For other operators; the customer never sees it."""
 
-
-class HandoffMoment(Value):
-    at: Instant
-    kind: str
-    actor: str
-    details: Json = {}
-
-
-class HandoffDetail(HandoffSummary):
-    """Everything an operator needs, and the digest that binds a yes to it."""
-
-    digest: str
-    proposed: tuple[Json, ...] = ()
-    """The actions an approval would let run, with exact arguments."""
-    actions: tuple[ShownAction, ...] = ()
-    """What was already done, is pending, or is unknown: not to be repeated by hand."""
-    issues: tuple[Json, ...] = ()
-    resolution: Json | None = None
-    history: tuple[HandoffMoment, ...] = ()
+    note: Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
 
 
 @router.get("", summary="What needs a person, due first")
 async def list_handoffs(
     caller: CallerDep, services: ServicesDep, query: Annotated[HandoffQuery, Query()]
 ) -> HandoffList:
+    """Of what is due at the same time, the higher priority first. A claim that has run out is none."""
     caller.need(Scope.OPERATOR, Scope.AUDITOR)
-    filters = HandoffFilters(status=query.status, kind=query.kind, priority=query.priority, breached=query.breached)
+    at = services.now()
+    filters = query.filters(caller, at)
     async with services.db.transaction(caller.organisation) as session:
         page = await HandoffRepository(session).list(filters, limit=query.limit, cursor=query.cursor)
-    return HandoffList(items=tuple(_summary(h) for h in page.items), next_cursor=page.next_cursor)
+    return HandoffList(items=tuple(shown_summary(h, at) for h in page.items), next_cursor=page.next_cursor)
 
 
 @router.get("/{handoffId}", summary="One handoff, with everything needed to decide")
 async def get_handoff(handoff_id: HandoffPath, caller: CallerDep, services: ServicesDep) -> HandoffDetail:
     caller.need(Scope.OPERATOR, Scope.AUDITOR)
-    return await _detail(services, caller, HandoffId(handoff_id))
+    return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
 
 
-@router.post("/{handoffId}/approve", summary="Yes, to exactly these arguments", responses={409: {}})
-async def approve_handoff(
-    handoff_id: HandoffPath, body: ApproveBody, caller: CallerDep, services: ServicesDep, meters: MetersDep
+@router.post("/{handoffId}/claim", summary="Take it, for a while", responses={409: {}})
+async def claim_handoff(handoff_id: HandoffPath, caller: CallerDep, services: ServicesDep) -> HandoffDetail:
+    """Holds until `claimedUntil`; claim again to renew. 409 names who holds it. Who you are comes from the key."""
+    caller.need(Scope.OPERATOR)
+    async with services.db.transaction(caller.organisation) as session:
+        at = services.now()
+        claimed = await HandoffClaims(session).claim(HandoffId(handoff_id), caller.name, at)
+        await TakeoverRepository(session).follow(
+            claimed.handoff, caller.name, at, override=Scope.ADMIN in caller.scopes
+        )
+        await _put_on_record(session, caller, at, "claimed", handoff_id, claimed)
+    return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
+
+
+@router.post("/{handoffId}/release", summary="Give it back", responses={409: {}})
+async def release_handoff(handoff_id: HandoffPath, caller: CallerDep, services: ServicesDep) -> HandoffDetail:
+    """Your own; an admin also somebody else's."""
+    caller.need(Scope.OPERATOR)
+    async with services.db.transaction(caller.organisation) as session:
+        at, anyones = services.now(), Scope.ADMIN in caller.scopes
+        released = await HandoffClaims(session).release(HandoffId(handoff_id), caller.name, at, anyones=anyones)
+        await TakeoverRepository(session).follow(released, caller.name, at)
+        await _put_on_record(session, caller, at, "released", handoff_id)
+    return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
+
+
+@router.post("/{handoffId}/reassign", summary="Hand it on", responses={409: {}})
+async def reassign_handoff(
+    handoff_id: HandoffPath, body: ReassignBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:
-    """Consumed once. A stale digest is 409; your own repeat returns the first answer; anybody else's is 409."""
-    words = {"note": body.note} if body.note else None
-    return await _decide(services, meters, caller, handoff_id, HandoffDecision.APPROVED, words, body.digest)
+    """Your own, or one that nobody holds; an admin also somebody else's."""
+    caller.need(Scope.OPERATOR)
+    async with services.db.transaction(caller.organisation) as session:
+        at, anyones = services.now(), Scope.ADMIN in caller.scopes
+        handed = await HandoffClaims(session).reassign(HandoffId(handoff_id), body.to, caller.name, at, anyones=anyones)
+        await TakeoverRepository(session).follow(handed.handoff, caller.name, at, override=anyones)
+        await named_operator(session, body.to, caller, at, field="to")
+        await _put_on_record(session, caller, at, "reassigned", handoff_id, handed, to=body.to)
+    return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
 
 
-@router.post("/{handoffId}/reject", summary="No", responses={409: {}})
-async def reject_handoff(
-    handoff_id: HandoffPath, body: RejectBody, caller: CallerDep, services: ServicesDep, meters: MetersDep
+@router.post("/{handoffId}/priority", summary="Say how urgent it is", responses={409: {}})
+async def prioritise_handoff(
+    handoff_id: HandoffPath, body: PriorityBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:
-    words = body.model_dump(mode="json", exclude_none=True)
-    return await _decide(services, meters, caller, handoff_id, HandoffDecision.REJECTED, words)
+    """Its clocks get the targets of that priority; what they counted stays counted."""
+    caller.need(Scope.OPERATOR)
+    async with services.db.transaction(caller.organisation) as session:
+        at, handoff = services.now(), await HandoffRepository(session).lock(HandoffId(handoff_id))
+        clocks = ClockRepository(session, services.sla)
+        if not await clocks.reprioritise(handoff, body.priority, caller.name, at):
+            raise HandoffAlreadyDecided("it is decided", decision=handoff.decision, by=handoff.decided_by)
+        await WakeRepository(session).wake(handoff.id, at)
+        await _put_on_record(session, caller, at, "reprioritised", handoff_id, priority=body.priority.value)
+    return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
 
 
-@router.post("/{handoffId}/resolve", summary="Answer the customer yourself", responses={409: {}})
-async def resolve_handoff(
-    handoff_id: HandoffPath, body: ResolveBody, caller: CallerDep, services: ServicesDep, meters: MetersDep
-) -> HandoffDetail:
-    """Nothing that was proposed runs; your words go to the customer as written."""
-    words = body.model_dump(mode="json", exclude_none=True)
-    return await _decide(services, meters, caller, handoff_id, HandoffDecision.RESOLVED, words)
-
-
-async def _decide(
-    services: Services,
-    meters: Meters,
-    caller: Caller,
-    handoff_id: str,
-    decision: HandoffDecision,
-    words: Json | None,
-    digest: str | None = None,
+@router.post("/{handoffId}/notes", summary="Leave a note for other operators")
+async def note_handoff(
+    handoff_id: HandoffPath, body: NoteBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:
     caller.need(Scope.OPERATOR)
-    decided = await _record_decision(services, caller, HandoffId(handoff_id), decision, words, digest)
-    if decided.first:
-        meters.decided(decision)
-    services.failpoints.hit("F9")
-    if decided.record.told_at is None:
-        await tell(services, caller.organisation, decided.record)
-    return await _detail(services, caller, decided.record.id)
-
-
-async def _record_decision(
-    services: Services,
-    caller: Caller,
-    handoff_id: HandoffId,
-    decision: HandoffDecision,
-    words: Json | None,
-    digest: str | None,
-) -> Decided:
-    """One row change decides; its audit entry is in the same transaction."""
     async with services.db.transaction(caller.organisation) as session:
-        handoffs = HandoffRepository(session)
-        if decision is HandoffDecision.APPROVED and (await handoffs.get(handoff_id)).kind is not HandoffKind.APPROVAL:
-            raise Conflict("there is nothing to approve here: answer it with resolve or reject")
         at = services.now()
-        decided = await handoffs.decide(handoff_id, decision, by=caller.name, at=at, digest=digest, resolution=words)
-        if decided.first:
-            event = AuditEvent(at, caller.name, f"handoff.{decision.value}", handoff_id)
-            await AuditRepository(session).append(event)
-    return decided
+        await HandoffClaims(session).note(HandoffId(handoff_id), caller.name, body.note, at)
+        await _put_on_record(session, caller, at, "noted", handoff_id)
+    return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
 
 
-async def _detail(services: Services, caller: Caller, handoff_id: HandoffId) -> HandoffDetail:
+@router.post("/{handoffId}/presence", summary="Say that you look at it", status_code=204)
+async def look_at_handoff(handoff_id: HandoffPath, caller: CallerDep, services: ServicesDep) -> None:
+    """Shown to the others for a minute; repeat it while you look."""
+    caller.need(Scope.OPERATOR)
     async with services.db.transaction(caller.organisation) as session:
-        handoffs = HandoffRepository(session)
-        handoff = await handoffs.get(handoff_id)
-        history = await handoffs.events(handoff_id)
-        effects = await EffectRepository(session).list_for_interaction(handoff.interaction_id)
-    return HandoffDetail(
-        **_summary(handoff).model_dump(by_alias=False),
-        digest=handoff.digest,
-        proposed=handoff.proposed,
-        actions=tuple(shown_effect(s) for s in effects),
-        issues=handoff.issues,
-        resolution=handoff.resolution,
-        history=tuple(HandoffMoment(at=e.at, kind=e.kind, actor=e.actor, details=e.details) for e in history),
+        await HandoffClaims(session).look(HandoffId(handoff_id), caller.name, services.now())
+
+
+async def _put_on_record(
+    session: Session,
+    caller: Caller,
+    at: datetime,
+    what: str,
+    handoff_id: str,
+    claimed: Claimed | None = None,
+    **details: str,
+) -> None:
+    lapsed = claimed.lapsed if claimed else None
+    before: Json = {"assignee": lapsed}
+    events = [AuditEvent(at, "system", "handoff.lease_expired", handoff_id, before)] if lapsed else []
+    await AuditRepository(session).append(
+        *events, AuditEvent(at, caller.name, f"handoff.{what}", handoff_id, dict(details))
     )
-
-
-def _summary(handoff: Handoff) -> HandoffSummary:
-    return HandoffSummary.model_validate(handoff, from_attributes=True)

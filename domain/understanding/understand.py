@@ -57,6 +57,14 @@ def understand(text: str, model: IntentModel) -> Understanding:
     )
 
 
+def understood_somehow(text: str, model: IntentModel) -> Understanding:
+    """The same, where a person says what was meant: what cannot be understood at all stands in nobody's way."""
+    try:
+        return understand(text, model)
+    except Exception:  # whatever is wrong with the model or the text
+        return Understanding()
+
+
 def _answer(plain: str, model: IntentModel, *, wants_human: bool) -> Answer:
     if wants_human:
         return Intent.HUMAN_REQUEST, 1.0, Source.RULES

@@ -25,6 +25,9 @@ class MailServer:
     seen: list[str] = field(default_factory=list)
     """Every step that was reached, in order."""
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
+    offers_dsn: bool = False
+    parameters: list[str] = field(default_factory=list)
+    """What came after the addresses: `RET=HDRS`, `NOTIFY=…`."""
     over_tls: list[bool] = field(default_factory=list)
     """For each accepted message, whether the line was encrypted."""
 
@@ -38,6 +41,10 @@ class MailServer:
         if told == "drop":
             server.transport.abort()
         return otherwise if told in {None, "drop"} else str(told)
+
+    async def handle_EHLO(self, _v: Any, session: Any, _e: Any, hostname: str, answers: list[str]) -> list[str]:
+        session.host_name = hostname
+        return [answers[0], *(["250-DSN"] if self.offers_dsn else []), *answers[1:]]
 
     async def handle_MAIL(self, server: Any, _s: object, envelope: Any, address: str, _o: object) -> str:
         envelope.mail_from = address
@@ -77,6 +84,19 @@ class _Protocol(SMTP):
     def _cut(self) -> None:
         assert isinstance(self.transport, asyncio.Transport)
         self.transport.abort()
+
+    async def smtp_MAIL(self, arg: str) -> None:
+        await super().smtp_MAIL(self._without_parameters(arg))
+
+    async def smtp_RCPT(self, arg: str) -> None:
+        await super().smtp_RCPT(self._without_parameters(arg))
+
+    def _without_parameters(self, arg: str) -> str:
+        """aiosmtpd knows nothing of delivery reports."""
+        words = arg.split(" ")
+        ours = [w for w in words if w.split("=")[0] in {"RET", "ENVID", "NOTIFY"}]
+        self.world.parameters += ours
+        return " ".join(w for w in words if w not in ours)
 
     async def smtp_DATA(self, arg: str) -> None:
         told = self.world.step("data")

@@ -35,9 +35,39 @@ async def test_a_mail_arrives_exactly_as_written() -> None:
     (arrived,) = server.accepted
     assert arrived["Message-ID"] == MAIL.message_id == receipt.message_id
     assert (arrived["From"], arrived["To"], arrived["Subject"]) == (SENDER, "ada@example.com", "Your refund")
-    assert arrived["Auto-Submitted"] == "auto-generated"
+    assert arrived["Auto-Submitted"] == "auto-replied"
+    assert (arrived["In-Reply-To"], arrived["References"]) == (None, None)
     assert arrived["Date"]
     assert arrived.get_content().replace("\r\n", "\n") == MAIL.text
+
+
+async def test_a_mail_of_a_conversation_says_which_ones_came_before() -> None:
+    before = tuple(message_id(f"eff_{n:032x}") for n in range(25))
+    async with mail_server() as server:
+        await gateway(server).send(MAIL.model_copy(update={"references": before, "is_reply": False}))
+    (arrived,) = server.accepted
+    assert arrived["In-Reply-To"] == before[-1]
+    assert arrived["References"].split() == list(before[-20:])
+    assert arrived["Auto-Submitted"] == "auto-generated"
+
+
+async def test_X10_a_reference_cannot_smuggle_a_header_in() -> None:
+    async with mail_server() as server:
+        for reference in ("<a@b>\r\nBcc: eve@example.com", "<a@b> <c@d>", "plain", ""):
+            with pytest.raises(ToolRefused):
+                await gateway(server).send(MAIL.model_copy(update={"references": (reference,)}))
+    assert server.seen == []
+
+
+async def test_a_server_that_offers_reports_is_asked_for_them_and_another_is_not() -> None:
+    async with mail_server() as server:
+        await gateway(server).send(MAIL)
+        assert server.parameters == []
+        server.offers_dsn = True
+        await gateway(server).send(MAIL)
+    envid = MAIL.message_id.strip("<>")
+    assert server.parameters == ["RET=HDRS", f"ENVID={envid}", "NOTIFY=FAILURE,DELAY"]
+    assert len(server.accepted) == 2
 
 
 async def test_the_receipt_says_what_the_server_said_without_anybodys_address() -> None:

@@ -61,12 +61,12 @@ class Api:
     house: House
     _customers: int = field(default=0)
 
-    async def customer(self) -> str:
-        """A new customer with one invoice that the rules refund by themselves; its id."""
+    async def customer(self, amount: int = 4_900) -> str:
+        """A new customer with one invoice, which the rules refund by themselves unless it is made larger; its id."""
         self._customers += 1
         name = f"cust_n{self._customers}"
         await self.house.customer(name)
-        await self.house.invoice("inv_1", 4_900, customer_id=name)
+        await self.house.invoice("inv_1", amount, customer_id=name)
         return name
 
     async def raw(self, head: bytes, body: bytes = b"") -> Raw:

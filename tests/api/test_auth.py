@@ -14,8 +14,8 @@ from schema.api_keys import ApiKeyRepository
 from tests.api.conftest import Api
 from tests.api.wire import problem_of
 
-OPEN = {"/healthz", "/readyz", "/errors", "/errors/{code}"}
-"""What anybody may ask."""
+OPEN = {"/healthz", "/readyz", "/errors", "/errors/{code}", "/approvals/{token}"}
+"""What anybody may ask. A signed link is a credential of its own."""
 
 
 async def stranger(api: Api, path: str = "/interactions", **headers: str) -> httpx2.Response:
@@ -79,13 +79,59 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"operator", "builder", "auditor"}),
     ("get", "/customers/{customerId}/invoices"): (
         "/customers/cust_scopes/invoices", None, {"operator", "builder", "auditor"}),
+    ("get", "/customers/{customerId}/effects"): ("/customers/cust_scopes/effects", None, {"operator", "auditor"}),
     ("put", "/customers/{customerId}/invoices/{invoiceId}"): (
         "/customers/cust_scopes/invoices/inv_1", INVOICE, {"builder"}),
+    ("post", "/handoffs/{handoffId}/priority"): (
+        "/handoffs/hnd_missing0/priority", {"priority": "high"}, {"operator"}),
+    ("get", "/calendars"): ("/calendars", None, {"builder", "operator", "auditor"}),
+    ("get", "/calendars/{calendarId}"): ("/calendars/none", None, {"builder", "operator", "auditor"}),
+    ("put", "/calendars/{calendarId}"): (
+        "/calendars/scopes", {"timeZone": "UTC", "openingHours": "24/7"}, {"builder"}),
+    ("get", "/calendars/{calendarId}/week"): (
+        "/calendars/none/week?from=2026-11-23", None, {"builder", "operator", "auditor"}),
+    ("post", "/calendars/{calendarId}/due"): (
+        "/calendars/none/due",
+        {"from": "2026-11-23T00:00:00Z", "duration": "PT1H"},
+        {"builder", "operator", "auditor"},
+    ),
     ("get", "/handoffs"): ("/handoffs", None, {"operator", "auditor"}),
     ("get", "/handoffs/{handoffId}"): ("/handoffs/hnd_missing0", None, {"operator", "auditor"}),
     ("post", "/handoffs/{handoffId}/approve"): ("/handoffs/hnd_missing0/approve", {"digest": "0" * 64}, {"operator"}),
     ("post", "/handoffs/{handoffId}/reject"): ("/handoffs/hnd_missing0/reject", {}, {"operator"}),
     ("post", "/handoffs/{handoffId}/resolve"): ("/handoffs/hnd_missing0/resolve", {"reply": "x"}, {"operator"}),
+    ("post", "/handoffs/{handoffId}/claim"): ("/handoffs/hnd_missing0/claim", None, {"operator"}),
+    ("post", "/handoffs/{handoffId}/release"): ("/handoffs/hnd_missing0/release", None, {"operator"}),
+    ("post", "/handoffs/{handoffId}/reassign"): ("/handoffs/hnd_missing0/reassign", {"to": "x"}, {"operator"}),
+    ("post", "/handoffs/{handoffId}/notes"): ("/handoffs/hnd_missing0/notes", {"note": "x"}, {"operator"}),
+    ("post", "/handoffs/{handoffId}/presence"): ("/handoffs/hnd_missing0/presence", None, {"operator"}),
+    ("post", "/handoffs/{handoffId}/links"): ("/handoffs/hnd_missing0/links", {}, {"operator"}),
+    ("get", "/conversations"): ("/conversations", None, {"operator", "auditor"}),
+    ("get", "/conversations/{conversationId}"): ("/conversations/cnv_missing0", None, {"operator", "auditor"}),
+    ("post", "/conversations/{conversationId}/takeover"): ("/conversations/cnv_missing0/takeover", {}, {"operator"}),
+    ("post", "/conversations/{conversationId}/release"): ("/conversations/cnv_missing0/release", None, {"operator"}),
+    ("post", "/conversations/{conversationId}/close"): ("/conversations/cnv_missing0/close", None, {"operator"}),
+    ("post", "/conversations/{conversationId}/messages"): (
+        "/conversations/cnv_missing0/messages", {"message": "x"}, {"operator"}),
+    ("get", "/deliveries"): ("/deliveries", None, {"operator", "auditor"}),
+    ("get", "/dead-letters"): ("/dead-letters", None, {"operator", "auditor"}),
+    ("get", "/deliveries/{deliveryId}"): ("/deliveries/dlv_missing0", None, {"operator", "auditor"}),
+    ("post", "/deliveries/{deliveryId}/redrive"): ("/deliveries/dlv_missing0/redrive", {}, {"operator"}),
+    ("post", "/deliveries/{deliveryId}/discard"): ("/deliveries/dlv_missing0/discard", {"note": "x"}, {"operator"}),
+    ("post", "/deliveries/redrive"): ("/deliveries/redrive", {"filter": {"reason": "none"}}, {"operator"}),
+    ("post", "/webhooks"): ("/webhooks", {"url": "https://example.com/", "eventTypes": ["ping"]}, {"builder"}),
+    ("get", "/webhooks"): ("/webhooks", None, {"builder", "operator", "auditor"}),
+    ("get", "/webhooks/{webhookId}"): ("/webhooks/whk_missing0", None, {"builder", "operator", "auditor"}),
+    ("patch", "/webhooks/{webhookId}"): ("/webhooks/whk_missing0", {"enabled": False}, {"builder"}),
+    ("delete", "/webhooks/{webhookId}"): ("/webhooks/whk_missing0", None, {"builder"}),
+    ("post", "/webhooks/{webhookId}/rotate"): ("/webhooks/whk_missing0/rotate", None, {"builder"}),
+    ("post", "/webhooks/{webhookId}/test"): ("/webhooks/whk_missing0/test", None, {"builder"}),
+    ("get", "/notifications"): ("/notifications", None, {"operator", "builder"}),
+    ("post", "/notifications/{notificationId}/read"): (
+        "/notifications/ntf_missing0/read", None, {"operator", "builder"}),
+    ("get", "/debug/mail"): ("/debug/mail", None, {"admin"}),
+    ("get", "/debug/mail/{name}"): (f"/debug/mail/{'0' * 32}", None, {"admin"}),
+    ("get", "/debug/outbox"): ("/debug/outbox", None, {"admin"}),
 }  # fmt: skip
 """Every operation: a request for it, and the scopes that may; `admin` may everything."""
 SCOPES = ("ingest", "operator", "builder", "auditor", "admin")
@@ -122,13 +168,29 @@ async def test_T1_another_organisations_object_answers_as_a_missing_one_byte_for
     def told(answer: httpx2.Response) -> tuple[int, list[tuple[str, str]], bytes]:
         return answer.status_code, sorted((n, v) for n, v in answer.headers.items() if n != "date"), answer.content
 
-    missing = {"cust_ours": "cust_none", interaction: "int_" + "0" * 32, handoff: "hnd_" + "0" * 32}
+    missing = {
+        "cust_ours": "cust_none",
+        interaction: "int_" + "0" * 32,
+        handoff: "hnd_" + "0" * 32,
+        asked["conversationId"]: "cnv_" + "0" * 32,
+    }
     for method, path, body in (
         ("GET", f"/interactions/{interaction}", None),
         ("GET", f"/handoffs/{handoff}", None),
         ("POST", f"/handoffs/{handoff}/approve", {"digest": "0" * 64}),
         ("POST", f"/handoffs/{handoff}/reject", {}),
         ("POST", f"/handoffs/{handoff}/resolve", {"reply": "mine"}),
+        ("POST", f"/handoffs/{handoff}/claim", None),
+        ("POST", f"/handoffs/{handoff}/release", None),
+        ("POST", f"/handoffs/{handoff}/reassign", {"to": "x"}),
+        ("POST", f"/handoffs/{handoff}/notes", {"note": "mine"}),
+        ("POST", f"/handoffs/{handoff}/presence", None),
+        ("POST", f"/handoffs/{handoff}/links", {}),
+        ("GET", f"/conversations/{asked['conversationId']}", None),
+        ("POST", f"/conversations/{asked['conversationId']}/takeover", {}),
+        ("POST", f"/conversations/{asked['conversationId']}/release", None),
+        ("POST", f"/conversations/{asked['conversationId']}/close", None),
+        ("POST", f"/conversations/{asked['conversationId']}/messages", {"message": "mine"}),
         ("GET", "/customers/cust_ours", None),
         ("GET", "/customers/cust_ours/invoices", None),
         ("PUT", "/customers/cust_ours/invoices/inv_1", INVOICE),

@@ -139,7 +139,7 @@ async def test_I3_a_field_given_in_both_spellings_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("message", [REFUND, "I want to talk to a human"])
-async def test_I4_fifty_at_once_get_one_answer_and_one_consequence(api: Api, message: str) -> None:
+async def test_I4_fifty_at_once_get_one_answer_and_one_consequence(api: Api, message: str, round_: int) -> None:
     customer = await api.customer()
     answers = await asyncio.gather(*(chat(api, customer, message=message, requestId="r4") for _ in range(50)))
     assert {a.status_code for a in answers} == {200}, [a.text for a in answers if a.status_code != 200]
@@ -149,7 +149,7 @@ async def test_I4_fifty_at_once_get_one_answer_and_one_consequence(api: Api, mes
     assert (interactions, refunds) == (1, int(message == REFUND))
 
 
-async def test_I5_of_two_bodies_at_once_one_wins_and_the_other_is_refused_every_time(api: Api) -> None:
+async def test_I5_of_two_bodies_at_once_one_wins_and_the_other_is_refused_every_time(api: Api, round_: int) -> None:
     customer = await api.customer()
     messages = [REFUND, "please refund invoice inv_1 now"]
     answers = await asyncio.gather(*(chat(api, customer, message=messages[n % 2], requestId="r5") for n in range(50)))
@@ -231,7 +231,7 @@ async def test_I8_a_refusal_stays_refused_for_its_key_whatever_changes(api: Api)
 async def test_I9_a_key_is_the_organisations_and_the_customers_own(api: Api) -> None:
     answers = []
     for organisation in ("north", "south"):
-        key = await api.house.key("ingest", organisation=organisation)
+        key = await api.house.key("ingest", "builder", organisation=organisation)
         mine = {"Authorization": f"Bearer {key}"}
         for customer in ("cust_same", "cust_other"):
             account = {"name": "N", "plan": "pro", "status": "active"}

@@ -146,3 +146,18 @@ async def test_T1_another_organisation_sees_none_of_it_not_even_with_our_cursor(
         empty: dict[str, Any] = {"items": [], "nextCursor": None}
         assert (await api.http.get(path, headers=theirs)).json() == empty
         assert (await api.http.get(path, headers=theirs, params={"cursor": cursor})).json() == empty
+
+
+async def test_a_customers_ledger_says_what_was_done_and_who_allowed_it(api: Api) -> None:
+    customer = await api.customer(amount=15_000)
+    asked = (await api.http.post("/chat", json={"customerId": customer, "message": "refund please"})).json()
+    handoff = f"/handoffs/{asked['handoff']['id']}"
+    digest = (await api.http.get(handoff)).json()["digest"]
+    await api.http.post(f"{handoff}/approve", json={"digest": digest})
+    await api.house.until_settled(asked["interactionId"])
+
+    path = f"/customers/{customer}/effects"
+    (refund,) = (await api.http.get(path)).json()["items"]
+    assert (refund["effect"], refund["attempts"], refund["arguments"]["amount"]) == ("confirmed", 1, 15_000)
+    assert (refund["interactionId"], refund["handoffId"]) == (asked["interactionId"], asked["handoff"]["id"])
+    problem_of(await api.http.get("/customers/cust_nobody/effects"), 404, "customer_not_found")

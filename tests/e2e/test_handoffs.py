@@ -101,7 +101,6 @@ async def test_repeating_ones_own_decision_changes_nothing(house: House, asked: 
     assert len(await house.refunds()) == 1
 
 
-@pytest.mark.parametrize("round_", range(3))
 async def test_H1_of_fifty_people_deciding_at_once_one_is_heard(
     house: House, asked: dict[str, Any], round_: int
 ) -> None:

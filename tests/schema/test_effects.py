@@ -14,6 +14,7 @@ from domain.errors import ApprovalStale, Conflict, HoldfastError, ReservationRef
 from domain.handoff import HandoffDecision
 from domain.interaction import EffectState
 from domain.values import EffectId, InvoiceStatus
+from schema.effect_list import list_effects
 from schema.effects import Approval, Dispatched, EffectRepository, Reservation, ReservationLimits, Settled
 from schema.handoffs import HandoffRepository
 from schema.invoices import InvoiceRepository
@@ -167,7 +168,7 @@ class TestReserving:
         async def unlocked() -> None:
             async with database.transaction(ACME) as session:
                 ids = await decided(session)
-                stripped = Unlocked(session.organisation, session.connection, session.driver, both_counted)
+                stripped = Unlocked(session.organisation, session.driver, both_counted)
                 await EffectRepository(stripped).reserve([refund(ids, 10_000)])
 
         await asyncio.gather(unlocked(), unlocked())
@@ -258,8 +259,9 @@ class TestCalling:
         assert await settle(database, effect_id, 1, EffectState.CONFIRMED) == verdict
         assert await dispatch(database, effect_id) == verdict
         assert await settle(database, effect_id, 1, EffectState.CONFIRMED) == verdict
-        async with ledger(database) as effects:
-            (standing,) = await effects.list_for_customer(ANNA)
+        async with database.transaction(ACME) as session:
+            effects = EffectRepository(session)
+            (standing,) = (await list_effects(session, ANNA)).items
             assert (standing,) == await effects.list_for_interaction(standing.effect.interaction_id)
         assert (standing.state, standing.attempt, standing.result) == (EffectState.CONFIRMED, 1, {"attempt": 1})
 

@@ -89,7 +89,6 @@ async def test_a_customer_is_replaced_whole_and_keeps_its_conversation(database:
         conversation = await ConversationRepository(session).get(first.conversation_id)
         listed = await ConversationRepository(session).list(ANNA)
         assert listed.items == (conversation,) == (await ConversationRepository(session).list()).items
-        await ConversationRepository(session).set_state(conversation.id, ConversationState.HUMAN)
     assert (second.account.plan, second.account.language, second.account.phone) == (Plan.ENTERPRISE, "de", None)
     assert second.conversation_id == first.conversation_id
     assert (second.created_at, second.updated_at) == (NOW, later)

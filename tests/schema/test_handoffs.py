@@ -5,14 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.clock import ClockKind
 from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, HandoffNotFound
-from domain.handoff import HandoffDecision, HandoffKind, HandoffStatus
+from domain.handoff import CLAIM_LEASE, HandoffDecision, HandoffKind, HandoffStatus
+from domain.sla import DueStep, SlaPolicy
 from domain.values import HandoffId, Json, Priority
-from schema.handoff_claims import HandoffClaims
+from schema.clocks import ClockRepository
+from schema.handoff_claims import Claimed, HandoffClaims
 from schema.handoffs import Decided, Handoff, HandoffFilters, HandoffRepository, NewHandoff
 from schema.session import Database, Session
 from tests.schema.given import ACME, GLOBEX, NOW, customer, handoff
 
+SLA = SlaPolicy.shipped()
 LATER = NOW + timedelta(hours=2)
 
 
@@ -138,26 +142,6 @@ async def test_after_its_time_only_expiry_is_possible_and_before_it_never(databa
         assert (await decide(database, early.id)).record.status is HandoffStatus.RESOLVED
 
 
-async def test_a_breach_is_marked_once_with_the_due_time_and_never_early(database: Database) -> None:
-    on_the_table = await opened(database)
-    async with database.transaction(ACME) as session:
-        repository = HandoffRepository(session)
-        assert await repository.mark_breached(on_the_table.id, on_the_table.sla_due_at - timedelta(seconds=1)) is None
-        breached = await repository.mark_breached(on_the_table.id, LATER)
-        assert await repository.mark_breached(on_the_table.id, LATER) is None
-        events = await repository.events(on_the_table.id)
-    assert breached is not None
-    assert (breached.breached_at, breached.priority) == (on_the_table.sla_due_at, Priority.HIGH)
-    assert [(e.kind, e.at) for e in events] == [("opened", NOW), ("breached", LATER)]
-
-
-async def test_what_was_decided_is_not_breached(database: Database) -> None:
-    on_the_table = await opened(database)
-    await decide(database, on_the_table.id)
-    async with database.transaction(ACME) as session:
-        assert await HandoffRepository(session).mark_breached(on_the_table.id, LATER) is None
-
-
 async def test_a_decision_stays_on_the_list_of_untold_ones_until_it_was_told(database: Database) -> None:
     on_the_table = await opened(database)
     assert await database.untold_handoffs() == ()
@@ -202,18 +186,52 @@ async def test_an_earlier_handoff_opened_again_does_not_take_the_place_of_a_late
         assert await repository.withdraw_others(approval, LATER) == ()
 
 
-async def test_of_two_claimers_one_gets_it(database: Database) -> None:
+async def claim(db: Database, handoff_id: HandoffId, by: str, at: datetime = NOW) -> Claimed:
+    async with db.transaction(ACME) as session:
+        return await HandoffClaims(session).claim(handoff_id, by, at)
+
+
+async def test_of_fifty_claimers_one_gets_it_and_the_others_hear_who_and_until_when(database: Database) -> None:
     on_the_table = await opened(database)
+    answers = await asyncio.gather(
+        *(claim(database, on_the_table.id, f"operator_{n}") for n in range(50)), return_exceptions=True
+    )
+    (mine,) = [a.handoff for a in answers if isinstance(a, Claimed)]
+    losers = [a for a in answers if isinstance(a, Conflict)]
+    assert (mine.status, mine.claimed_until, len(losers)) == (HandoffStatus.CLAIMED, NOW + CLAIM_LEASE, 49)
+    for loser in losers:
+        assert loser.details == {"assignee": mine.assignee, "claimed_until": NOW + CLAIM_LEASE}
+    assert await kinds(database, on_the_table.id) == ["opened", "claimed"]
 
-    async def claim(by: str) -> Handoff:
-        async with database.transaction(ACME) as session:
-            return await HandoffClaims(session).claim(on_the_table.id, by, NOW)
 
-    claims = await asyncio.gather(*(claim(f"operator_{n}") for n in range(10)), return_exceptions=True)
-    (mine,) = [c for c in claims if isinstance(c, Handoff)]
-    assert sum(isinstance(c, Conflict) for c in claims) == 9
-    assert mine.assignee is not None
-    assert await claim(mine.assignee) == mine
+async def test_claiming_again_renews_the_lease(database: Database) -> None:
+    on_the_table = await opened(database)
+    await claim(database, on_the_table.id, "olga")
+    again = await claim(database, on_the_table.id, "olga", NOW + timedelta(minutes=10))
+    assert again.handoff.claimed_until == NOW + timedelta(minutes=10) + CLAIM_LEASE
+    with pytest.raises(Conflict):
+        await claim(database, on_the_table.id, "otto", NOW + CLAIM_LEASE)
+    assert await kinds(database, on_the_table.id) == ["opened", "claimed", "renewed"]
+
+
+async def test_a_lease_that_ran_out_is_taken_by_one_other_and_that_is_on_record(database: Database) -> None:
+    on_the_table = await opened(database)
+    await claim(database, on_the_table.id, "olga")
+    over = NOW + CLAIM_LEASE
+    answers = await asyncio.gather(
+        *(claim(database, on_the_table.id, f"operator_{n}", over) for n in range(20)), return_exceptions=True
+    )
+    (taken,) = [a for a in answers if isinstance(a, Claimed)]
+    assert taken.lapsed == "olga"
+    assert await kinds(database, on_the_table.id) == ["opened", "claimed", "lease_expired", "claimed"]
+    with pytest.raises(Conflict):
+        await claim(database, on_the_table.id, "olga", over)
+
+
+async def test_whose_lease_ran_out_unnoticed_may_take_it_again(database: Database) -> None:
+    on_the_table = await opened(database)
+    await claim(database, on_the_table.id, "olga")
+    assert (await claim(database, on_the_table.id, "olga", NOW + timedelta(days=1))).lapsed is None
 
 
 async def test_it_passes_from_hand_to_hand_and_every_step_is_on_record(database: Database) -> None:
@@ -221,13 +239,42 @@ async def test_it_passes_from_hand_to_hand_and_every_step_is_on_record(database:
     async with database.transaction(ACME) as session:
         claims = HandoffClaims(session)
         await claims.claim(on_the_table.id, "olga", NOW)
-        with pytest.raises(Conflict):
-            await claims.release(on_the_table.id, "otto", NOW)
+        for refused in (
+            claims.release(on_the_table.id, "otto", NOW),
+            claims.reassign(on_the_table.id, "otto", "otto", NOW),
+        ):
+            with pytest.raises(Conflict):
+                await refused
         await claims.note(on_the_table.id, "olga", "looks odd", NOW)
-        assert (await claims.reassign(on_the_table.id, "otto", "olga", NOW)).assignee == "otto"
+        assert (await claims.reassign(on_the_table.id, "otto", "olga", NOW)).handoff.assignee == "otto"
         released = await claims.release(on_the_table.id, "otto", NOW)
-        assert (released.status, released.assignee) == (HandoffStatus.OPEN, None)
-    assert await kinds(database, on_the_table.id) == ["opened", "claimed", "noted", "reassigned", "released"]
+        assert (released.status, released.assignee, released.claimed_until) == (HandoffStatus.OPEN, None, None)
+        assert await claims.release(on_the_table.id, "otto", NOW) == released
+        await claims.claim(on_the_table.id, "olga", NOW)
+        assert (await claims.release(on_the_table.id, "boss", NOW, anyones=True)).status is HandoffStatus.OPEN
+    assert await kinds(database, on_the_table.id) == [
+        "opened", "claimed", "noted", "reassigned", "released", "claimed", "released",
+    ]  # fmt: skip
+
+
+async def test_what_is_decided_is_in_nobodys_hands(database: Database) -> None:
+    on_the_table = await opened(database)
+    await decide(database, on_the_table.id)
+    with pytest.raises(HandoffAlreadyDecided):
+        await claim(database, on_the_table.id, "otto")
+
+
+async def test_who_looks_at_it_is_shown_for_a_minute_and_is_no_history(database: Database) -> None:
+    on_the_table = await opened(database)
+    async with database.transaction(ACME) as session:
+        claims = HandoffClaims(session)
+        await claims.look(on_the_table.id, "otto", NOW - timedelta(seconds=59))
+        await claims.look(on_the_table.id, "olga", NOW - timedelta(minutes=5))
+        assert [p.operator for p in await claims.present(on_the_table.id, NOW)] == ["otto"]
+        await claims.look(on_the_table.id, "olga", NOW)
+        assert [p.operator for p in await claims.present(on_the_table.id, NOW)] == ["olga", "otto"]
+        assert await claims.present(on_the_table.id, NOW + timedelta(seconds=60)) == []
+    assert await kinds(database, on_the_table.id) == ["opened"]
 
 
 async def test_the_queue_is_ordered_by_due_time_and_filtered(database: Database) -> None:
@@ -236,7 +283,9 @@ async def test_the_queue_is_ordered_by_due_time_and_filtered(database: Database)
         made = [await handoff(session, sla_due_at=NOW + timedelta(minutes=5 - n)) for n in range(5)]
         repository = HandoffRepository(session)
         await HandoffClaims(session).claim(made[0].id, "olga", NOW)
-        await repository.mark_breached(made[1].id, LATER)
+        step = DueStep(NOW, ClockKind.CLAIM, SLA.ladder[1])
+        await ClockRepository(session, SLA).breach(made[1], step, LATER)
+        await ClockRepository(session, SLA).raise_priority(made[1], LATER)
         await repository.decide(made[2].id, HandoffDecision.REJECTED, by="olga", at=NOW)
         first = await repository.list(limit=3)
         rest = await repository.list(limit=3, cursor=first.next_cursor)
@@ -251,8 +300,28 @@ async def test_the_queue_is_ordered_by_due_time_and_filtered(database: Database)
             (HandoffFilters(priority=Priority.HIGH), [1]),
             (HandoffFilters(kind=HandoffKind.TAKEOVER), []),
             (HandoffFilters(interaction_id=made[3].interaction_id), [3]),
+            (HandoffFilters(status=HandoffStatus.CLAIMED, at=NOW), [0]),
+            (HandoffFilters(assignee="olga", at=NOW), [0]),
+            (HandoffFilters(status=HandoffStatus.OPEN, at=NOW), [4, 3, 1]),
+            (HandoffFilters(status=HandoffStatus.CLAIMED, at=LATER), []),
+            (HandoffFilters(assignee="olga", at=LATER), []),
+            (HandoffFilters(status=HandoffStatus.OPEN, at=LATER), [4, 3, 1, 0]),
         ):
             assert [h.id for h in (await repository.list(filters)).items] == [made[n].id for n in expected], filters
+
+
+async def test_of_what_is_due_at_once_the_riskier_comes_first(database: Database) -> None:
+    await customer(database)
+    async with database.transaction(ACME) as session:
+        made = {
+            p: await handoff(session, priority=p)
+            for p in (Priority.LOW, Priority.URGENT, Priority.NORMAL, Priority.HIGH)
+        }
+        repository = HandoffRepository(session)
+        expected = [made[p].id for p in reversed(Priority)]
+        first = await repository.list(limit=2)
+        rest = await repository.list(limit=2, cursor=first.next_cursor)
+        assert [h.id for h in (*first.items, *rest.items)] == expected
 
 
 async def test_another_organisations_handoff_is_not_found(database: Database) -> None:
@@ -264,6 +333,8 @@ async def test_another_organisations_handoff_is_not_found(database: Database) ->
             repository.decide(on_the_table.id, HandoffDecision.REJECTED, by="eve", at=NOW),
             HandoffClaims(session).claim(on_the_table.id, "eve", NOW),
             HandoffClaims(session).note(on_the_table.id, "eve", "x", NOW),
+            HandoffClaims(session).look(on_the_table.id, "eve", NOW),
+            HandoffClaims(session).reassign(on_the_table.id, "eve", "eve", NOW, anyones=True),
         ):
             with pytest.raises(HandoffNotFound):
                 await question

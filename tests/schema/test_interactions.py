@@ -173,7 +173,7 @@ async def test_a_waiting_interaction_is_finished_once_and_keeps_its_first_answer
 async def test_what_does_not_exist_is_not_found(database: Database) -> None:
     async with database.transaction(ACME) as session:
         repository = InteractionRepository(session)
-        for question in (repository.get, repository.load, repository.read_answer, repository.timeline):
+        for question in (repository.get, repository.read_answer, repository.timeline):
             with pytest.raises(InteractionNotFound):
                 await question(InteractionId("int_none"))
 

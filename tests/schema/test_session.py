@@ -8,7 +8,7 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from domain.errors import DependencyDown, HoldfastError, RequestInvalid
+from domain.errors import CustomerNotFound, DependencyDown, HoldfastError, RequestInvalid
 from domain.values import CustomerId, OrganisationId
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id
@@ -80,6 +80,108 @@ class TestTransactions:
             row = await session.first(text("SELECT organisation FROM audit_events WHERE organisation = :organisation"))
         assert row is not None
         assert row.organisation == odd
+
+
+class TestOneByOne:
+    """Single statements, each a transaction of its own in one round trip."""
+
+    async def test_a_statement_is_bound_kept_and_the_binding_gone(self, database_url_of_test: str) -> None:
+        db = Database(database_url_of_test, pool_size=1)
+        await customer(db)
+        claimed = await db.one_by_one(ACME, lambda session: InteractionRepository(session).claim(request()))
+        assert claimed.created
+        repeated = await db.one_by_one(ACME, lambda session: InteractionRepository(session).claim(request()))
+        assert (repeated.created, repeated.interaction.id) == (False, claimed.interaction.id)
+        bound = text("SELECT current_setting('holdfast.organisation', true) AS organisation")
+        for organisation, found in ((ACME, 1), (OrganisationId("globex"), 0)):
+            page = await db.one_by_one(organisation, lambda session: InteractionRepository(session).list())
+            assert len(page.items) == found
+            row = await db.one_by_one(organisation, lambda session: session.first(bound))
+            assert row is not None
+            assert row.organisation == organisation
+        async with db.transaction(ACME) as session:
+            await session.driver.commit()
+            row = await (await session.driver.execute("SELECT current_setting('holdfast.organisation')")).fetchone()
+            assert row == ("",)
+            await session.driver.execute("BEGIN")
+        await db.close()
+
+    async def test_a_statement_that_fails_is_the_same_error_and_leaves_the_connection_usable(
+        self, database_url_of_test: str
+    ) -> None:
+        db = Database(database_url_of_test, pool_size=1)
+        for _ in range(2):
+            with pytest.raises(RequestInvalid):
+                await db.one_by_one(ACME, lambda session: session.first(text("SELECT 1 / 0")))
+            with pytest.raises(CustomerNotFound):
+                await db.one_by_one(ACME, lambda session: InteractionRepository(session).claim(request()))
+        assert await customers(db) == 0
+        await db.close()
+
+    async def test_a_cancelled_one_gives_its_connection_back(self, database_url_of_test: str) -> None:
+        db = Database(database_url_of_test, pool_size=1)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await db.one_by_one(ACME, lambda session: session.first(text("SELECT pg_sleep(20)")))
+        assert await customers(db) == 0
+        await db.close()
+
+    async def test_a_broken_pooled_connection_is_replaced_unnoticed(
+        self, database: Database, database_url_of_test: str, postgres: PostgresServer
+    ) -> None:
+        await asyncio.gather(*(put(database, f"cust_{n}") for n in range(10)))
+        with postgres.owner(database_url_of_test) as owner:
+            owner.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        count = text("SELECT count(*) AS n FROM customers")
+        row = await database.one_by_one(ACME, lambda session: session.first(count))
+        assert row is not None
+        assert row.n == 10
+
+    async def test_it_names_an_organisation(self, database: Database) -> None:
+        with pytest.raises(ValueError, match="organisation"):
+            await database.one_by_one(OrganisationId(""), lambda session: session.first(text("SELECT 1")))
+
+
+async def test_more_transactions_than_connections_wait_for_their_turn(database_url_of_test: str) -> None:
+    db = Database(database_url_of_test, pool_size=2)
+    await asyncio.gather(*(put(db, f"cust_{n}") for n in range(30)))
+    assert await customers(db) == 30
+    await db.close()
+
+
+async def test_a_plan_made_while_a_table_was_empty_is_not_kept(
+    database_url_of_test: str, postgres: PostgresServer
+) -> None:
+    """It would read every row of the organisation, again and again, until the table is analysed."""
+    db = Database(database_url_of_test, pool_size=1)
+    question = text("SELECT 1 FROM decisions d WHERE d.organisation = :organisation AND d.interaction_id = :id")
+
+    async def plan_after(times: int) -> str:
+        for _ in range(times):
+            async with db.transaction(ACME) as session:
+                await session.first(question, id="int_1")
+        async with db.transaction(ACME) as session:
+            search = "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%d.interaction_id = $%'"
+            (name,) = await (await session.driver.execute(search, prepare=False)).fetchone() or ("",)
+            explain = f"EXPLAIN EXECUTE {name} ('acme', 'int_1')".encode()
+            return "\n".join(line for (line,) in await (await session.driver.execute(explain)).fetchall())
+
+    assert "decisions_newest" in await plan_after(10), "the premise: an empty table has no better index than another"
+    with postgres.owner(database_url_of_test) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "INSERT INTO decisions (organisation, id, interaction_id, stage, mode, outcome, priority, intent,"
+            " confidence, policy_version, digest, decision, proposal, facts, at)"
+            " SELECT 'acme', n, n, 'first', 'live', 'proceed', 'normal', 'other', 0, 1, '', '{}', '{}', '{}', now()"
+            " FROM generate_series(1, 3000) n"
+        )
+    assert "decisions_newest" in await plan_after(1)
+    assert "decisions_organisation_interaction_id_stage_key" in await plan_after(20)
+    await db.close()
 
 
 class TestErrors:

@@ -1,0 +1,157 @@
+"""Webhook endpoints as people manage them: addresses checked, secrets made, sealed and shown once."""
+
+import secrets
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from api.auth import Caller
+from api.deps import Services
+from api.sending import set_going
+from domain.errors import Conflict, RequestInvalid
+from domain.outside import target_of
+from domain.ports import SecretBox
+from domain.values import DeliveryId
+from domain.webhook import (
+    DomainEvent,
+    EndpointKind,
+    EventType,
+    NewNotification,
+    NotificationKind,
+    secret_context,
+    shown_secret,
+)
+from schema.audit import AuditEvent, AuditRepository
+from schema.base import new_id
+from schema.events import EventRepository
+from schema.notifications import NotificationRepository
+from schema.session import Session
+from schema.webhooks import Endpoint, SecretPurpose, WebhookRepository, new_endpoint_id
+
+OVERLAP = timedelta(hours=24)
+"""How long the secret before this one still signs as well: time to bring the new one to the receiver."""
+
+
+async def create(
+    services: Services, caller: Caller, kind: EndpointKind, url: str, event_types: list[str], description: str
+) -> tuple[Endpoint, str | None]:
+    """The endpoint, and the secret that signs for it; none for a chat room. Raises `RequestInvalid`, `Conflict`."""
+    target_of(url, services.outbound_allow)
+    box, at, endpoint_id = _box(services), services.now(), new_endpoint_id()
+    async with services.db.transaction(caller.organisation) as session:
+        endpoint = await WebhookRepository(session).create(
+            endpoint_id, kind, shown_url(kind, url), event_types, description, caller.name, at
+        )
+        if kind is EndpointKind.CHAT:
+            await _keep(services, session, box, endpoint_id, "address", url.encode())
+            secret = None
+        else:
+            secret = secrets.token_bytes(32)
+            await _keep(services, session, box, endpoint_id, "signing", secret)
+        await audit(services, session, caller, "webhook.created", endpoint_id)
+    return endpoint, shown_secret(secret) if secret else None
+
+
+async def change(
+    services: Services,
+    caller: Caller,
+    endpoint_id: str,
+    *,
+    url: str | None,
+    event_types: list[str] | None,
+    description: str | None,
+    enabled: bool | None,
+) -> Endpoint:
+    """What is None stays. Raises `NotFound`, `RequestInvalid`, `Conflict`."""
+    if url is not None:
+        target_of(url, services.outbound_allow)
+    async with services.db.transaction(caller.organisation) as session:
+        webhooks = WebhookRepository(session)
+        kind = (await webhooks.get(endpoint_id)).kind
+        check_types(kind, event_types or [])
+        if url is not None and kind is EndpointKind.CHAT:
+            kept = await _keep(services, session, _box(services), endpoint_id, "address", url.encode())
+            await webhooks.expire_others(endpoint_id, "address", kept, services.now())
+        shown = None if url is None else shown_url(kind, url)
+        endpoint = await webhooks.change(
+            endpoint_id,
+            services.now(),
+            url=shown,
+            event_types=event_types,
+            description=description,
+            enabled=enabled,
+        )
+        await audit(services, session, caller, "webhook.changed", endpoint_id)
+    return endpoint
+
+
+async def rotate(services: Services, caller: Caller, endpoint_id: str) -> tuple[Endpoint, str]:
+    """A new secret, shown this once. The older ones sign beside it for a day. Raises `NotFound`, `Conflict`."""
+    secret = secrets.token_bytes(32)
+    async with services.db.transaction(caller.organisation) as session:
+        webhooks = WebhookRepository(session)
+        endpoint = await webhooks.get(endpoint_id)
+        if endpoint.kind is EndpointKind.CHAT:
+            raise Conflict("a chat room has no secret but its address", reason="no_signing_secret")
+        kept = await _keep(services, session, _box(services), endpoint_id, "signing", secret)
+        await webhooks.expire_others(endpoint_id, "signing", kept, services.now() + OVERLAP)
+        await audit(services, session, caller, "webhook.rotated", endpoint_id)
+    return endpoint, shown_secret(secret)
+
+
+async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
+    """Raises `NotFound`."""
+    async with services.db.transaction(caller.organisation) as session:
+        webhooks = WebhookRepository(session)
+        await webhooks.get(endpoint_id)
+        await webhooks.delete(endpoint_id, services.now())
+        await audit(services, session, caller, "webhook.deleted", endpoint_id)
+
+
+async def ping(services: Services, caller: Caller, endpoint_id: str) -> DeliveryId:
+    """Sends it a `ping`, like any other delivery. Raises `NotFound`, `Conflict` if it is disabled."""
+    at = services.now()
+    async with services.db.transaction(caller.organisation) as session:
+        endpoint = await WebhookRepository(session).get(endpoint_id)
+        if not endpoint.enabled:
+            raise Conflict("this webhook is disabled", reason=endpoint.disabled_reason)
+        if endpoint.kind is EndpointKind.CHAT:
+            note = NewNotification(NotificationKind.PING, endpoint_id, at)
+            delivery_id = await NotificationRepository(session).say_to(note, endpoint)
+        else:
+            event = DomainEvent(EventType.PING, endpoint_id, at, key=new_id("png"))
+            (delivery_id,) = await EventRepository(session).record_for(event, endpoint)
+        await audit(services, session, caller, "webhook.tested", endpoint_id)
+    await set_going(services, caller.organisation, delivery_id)
+    return delivery_id
+
+
+def check_types(kind: EndpointKind, wanted: list[str]) -> None:
+    """Raises `RequestInvalid` for what this kind of endpoint is never told."""
+    known = {str(t) for t in (EventType if kind is EndpointKind.WEBHOOK else NotificationKind)}
+    if unknown := sorted(set(wanted) - known):
+        raise RequestInvalid("this kind of endpoint is not told of that", fields=["eventTypes"], unknown=unknown)
+
+
+def shown_url(kind: EndpointKind, url: str) -> str:
+    """A chat room's address lets anybody post there: only where it leads is shown."""
+    parts = urlsplit(url)
+    return url if kind is EndpointKind.WEBHOOK else f"{parts.scheme}://{parts.netloc}/…"
+
+
+async def audit(services: Services, session: Session, caller: Caller, action: str, endpoint_id: str) -> None:
+    await AuditRepository(session).append(AuditEvent(services.now(), caller.name, action, endpoint_id))
+
+
+async def _keep(
+    services: Services, session: Session, box: SecretBox, endpoint_id: str, purpose: SecretPurpose, secret: bytes
+) -> str:
+    secret_id = new_id("sec")
+    sealed = box.seal(secret, secret_context(session.organisation, purpose, secret_id))
+    await WebhookRepository(session).keep_secret(endpoint_id, purpose, secret_id, sealed, services.now())
+    return secret_id
+
+
+def _box(services: Services) -> SecretBox:
+    if services.secret_box is None:
+        raise Conflict("secrets cannot be kept here: no encryption keyset is set", reason="encryption_keyset_missing")
+    return services.secret_box

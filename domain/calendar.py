@@ -1,0 +1,199 @@
+"""Business time: when somebody is there, and what a deadline of so many open hours means on the clock.
+
+Opening hours are written in the OpenStreetMap grammar (`Mo-Fr 09:00-12:00,14:00-18:00; Sa 09:00-12:00`), read by the
+`opening_hours` engine, which is known to this module only. The engine says which *wall-clock* intervals are open; here
+they become instants, and all counting is done on instants. A bound that the clock skips in spring is the moment of the
+change; a bound that it shows twice in autumn is the first of the two. So an hour that exists twice counts twice.
+"""
+
+import calendar as _months
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import holidays
+from opening_hours import OpeningHours, State
+from pydantic import Field
+
+from domain.errors import CalendarInvalid, NeverOpen
+from domain.values import Value
+
+MAX_EXPRESSION = 1_000
+MAX_DAYS = 400
+"""Extra days of either kind. Years of them belong into the next version."""
+HORIZON = timedelta(days=2 * 366)
+"""A due time farther off than this is a mistake in the calendar, not a deadline."""
+_UNSUPPORTED = re.compile(r"\b(?:PH|SH|dawn|sunrise|sunset|dusk)\b", re.IGNORECASE)
+"""Words of the grammar that need a region or a place. Holidays are a field of their own."""
+_ZERO = timedelta(0)
+
+
+class Holidays(Value):
+    """Public holidays, closed from local midnight to midnight. `subdivision`: a part of the country (`BY`)."""
+
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+    subdivision: str | None = Field(default=None, max_length=10)
+
+
+class ExtraDay(Value):
+    """A day that differs: `hours` in the same grammar (`10:00-14:00`), or None for closed."""
+
+    day: date
+    hours: str | None = Field(default=None, max_length=100)
+
+
+class Calendar(Value):
+    """When an organisation works. A published one never changes: a change is the next `version`."""
+
+    id: str = "always"
+    version: int = 0
+    time_zone: str = "UTC"
+    opening_hours: str = "24/7"
+    holidays: Holidays | None = None
+    days: tuple[ExtraDay, ...] = ()
+
+
+ALWAYS = Calendar()
+"""What applies where nothing was configured: every second counts."""
+
+Interval = tuple[datetime, datetime]
+
+
+def check_calendar(calendar: Calendar, at: datetime) -> None:
+    """Raises `CalendarInvalid` with `details["errors"]`: which field is wrong, and why, for the form it came from.
+
+    One that is never open in the year after `at` is refused too: nothing would ever be due.
+    """
+    errors = [{"field": field, "message": message} for field, message in _faults(calendar)]
+    if not errors and next(open_intervals(calendar, at, at + timedelta(days=366)), None) is None:
+        errors = [{"field": "openingHours", "message": "never open within a year"}]
+    if errors:
+        raise CalendarInvalid("these opening hours cannot be used", errors=errors)
+
+
+def _faults(calendar: Calendar) -> Iterator[tuple[str, str]]:
+    if calendar.time_zone not in available_timezones():
+        yield "timeZone", "no such time zone; use an IANA name such as Europe/Paris"
+    if fault := _fault_of(calendar.opening_hours, MAX_EXPRESSION):
+        yield "openingHours", fault
+    if calendar.holidays and (fault := _fault_of_region(calendar.holidays)):
+        yield "holidays", fault
+    if len(calendar.days) > MAX_DAYS or len({extra.day for extra in calendar.days}) < len(calendar.days):
+        yield "days", f"at most {MAX_DAYS} days, each once"
+    for extra in calendar.days:
+        if extra.hours is not None and (fault := _fault_of(extra.hours, 100)):
+            yield f"days.{extra.day.isoformat()}", fault
+
+
+def _fault_of(expression: str, longest: int) -> str | None:
+    if not expression.strip() or len(expression) > longest:
+        return f"write between 1 and {longest} characters"
+    if unsupported := _UNSUPPORTED.search(expression):
+        return f"{unsupported[0]} is not supported here"
+    try:
+        OpeningHours(expression)
+    except Exception as error:  # its ParserError is missing in its stubs
+        return " ".join(str(error).replace("|", " ").split())
+    return None
+
+
+def _fault_of_region(region: Holidays) -> str | None:
+    known = holidays.list_supported_countries()
+    if region.country not in known:
+        return "no holidays are known for this country"
+    if region.subdivision and region.subdivision not in known[region.country]:
+        return f"no such part of {region.country}: {', '.join(known[region.country][:60])}"
+    return None
+
+
+def open_intervals(calendar: Calendar, start: datetime, end: datetime) -> Iterator[Interval]:
+    """The open stretches between two instants, in order, as UTC; neighbours that touch are one."""
+    zone, day = ZoneInfo(calendar.time_zone), timedelta(days=1)
+    local_start = start.astimezone(zone).replace(tzinfo=None) - day  # an overnight shift may have begun the day before
+    local_end = end.astimezone(zone).replace(tzinfo=None) + day
+    joined: Interval | None = None
+    for opens, closes, state, _ in _hours(calendar, local_start.year).intervals(local_start, local_end):
+        if state is not State.OPEN or closes is None:
+            continue
+        found = max(_instant(opens, zone), start), min(_instant(closes, zone), end)
+        if found[0] >= found[1]:
+            continue
+        if joined and joined[1] == found[0]:
+            joined = joined[0], found[1]
+            continue
+        if joined:
+            yield joined
+        joined = found
+    if joined:
+        yield joined
+
+
+def business_elapsed(calendar: Calendar, start: datetime, end: datetime) -> timedelta:
+    """How much of the time between two instants was open. Nothing if `end` is not after `start`."""
+    return sum((closes - opens for opens, closes in open_intervals(calendar, start, end)), _ZERO)
+
+
+def add_business(calendar: Calendar, start: datetime, duration: timedelta) -> datetime:
+    """The instant at which `duration` of open time has passed since `start`, in UTC. `NeverOpen` if that is more than
+    two years away. No duration at all is `start` itself, open or not."""
+    left, start = duration, start.astimezone(UTC)
+    if left <= _ZERO:
+        return start
+    span, begin = max(4 * duration, timedelta(days=8)), start
+    while begin - start < HORIZON:
+        for opens, closes in open_intervals(calendar, begin, begin + span):
+            if closes - opens >= left:
+                return opens + left
+            left -= closes - opens
+        begin, span = begin + span, min(2 * span, timedelta(days=120))
+    raise NeverOpen("this calendar is not open long enough for that", calendar=calendar.id, version=calendar.version)
+
+
+def week_of(calendar: Calendar, monday: date) -> tuple[tuple[date, tuple[Interval, ...]], ...]:
+    """Seven days from `monday` on, each with its open stretches, cut at local midnight."""
+    zone = ZoneInfo(calendar.time_zone)
+    bounds = [_instant(datetime.combine(monday + timedelta(days=n), datetime.min.time()), zone) for n in range(8)]
+    return tuple(
+        (monday + timedelta(days=n), tuple(open_intervals(calendar, bounds[n], bounds[n + 1]))) for n in range(7)
+    )
+
+
+def _hours(calendar: Calendar, year: int) -> OpeningHours:
+    region = calendar.holidays
+    special = tuple((extra.day, extra.hours or "off") for extra in calendar.days)
+    return _compiled(calendar.opening_hours, region and region.country, region and region.subdivision, special, year)
+
+
+@lru_cache(maxsize=512)
+def _compiled(
+    expression: str, country: str | None, subdivision: str | None, special: tuple[tuple[date, str], ...], year: int
+) -> OpeningHours:
+    """Rules are joined with `;`, so that a later one replaces what earlier ones say of its days."""
+    closed = _closed_days(country, subdivision, year) if country else ()
+    rules = [f"{_spelled(day)} {hours}" for day, hours in (*((day, "off") for day in closed), *special)]
+    return OpeningHours("; ".join((expression, *rules)))
+
+
+@lru_cache(maxsize=256)
+def _closed_days(country: str, subdivision: str | None, year: int) -> tuple[date, ...]:
+    years = range(year - 1, year + 5)
+    return tuple(sorted(holidays.country_holidays(country, subdiv=subdivision, years=years)))
+
+
+def _spelled(day: date) -> str:
+    return f"{day.year} {_months.month_abbr[day.month]} {day.day:02d}"
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """When the clocks of `zone` first show `local`, or pass over it."""
+    found = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=None) == local:
+        return found
+    before, after = local.replace(tzinfo=zone, fold=1).astimezone(UTC), found
+    offset = before.astimezone(zone).utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) / 2
+        before, after = (middle, after) if middle.astimezone(zone).utcoffset() == offset else (before, middle)
+    return after.replace(microsecond=0)

@@ -1,0 +1,47 @@
+"""Deliveries, newest first."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal_column, select, tuple_
+
+from domain.delivery import DeliveryStatus
+from domain.values import CustomerId, InteractionId
+from schema.base import table
+from schema.delivery_rows import Delivery, DeliveryRow, read_delivery
+from schema.page import Page, Position, checked_limit, decode, page
+from schema.session import Session
+
+_DELIVERIES = table(DeliveryRow)
+_C = _DELIVERIES.c
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilters:
+    status: DeliveryStatus | None = None
+    channel: str | None = None
+    customer_id: CustomerId | None = None
+    interaction_id: InteractionId | None = None
+    endpoint_id: str | None = None
+    reason: str | None = None
+
+
+async def list_deliveries(session: Session, filters: DeliveryFilters, limit: int, cursor: str | None) -> Page[Delivery]:
+    conditions = [_C.organisation == session.organisation, *_conditions(filters)]
+    if cursor:
+        conditions.append(tuple_(_C.created_at, _C.id) < decode(cursor))
+    newest_first = (_C.created_at.desc(), _C.id.desc())
+    statement = select(_DELIVERIES).where(*conditions).order_by(*newest_first).limit(checked_limit(limit))
+    rows = await session.all(statement)
+    return page(rows, limit, read_delivery, lambda row: Position(row.created_at, row.id))
+
+
+def _conditions(filters: DeliveryFilters) -> list[ColumnElement[Any]]:
+    conditions: list[ColumnElement[Any]] = []
+    if filters.status is not None:
+        # In the statement, not beside it: only so can Postgres prove that the partial index applies.
+        conditions.append(literal_column(f"status = '{filters.status.value}'"))
+    for name in ("channel", "customer_id", "interaction_id", "endpoint_id", "reason"):
+        if (value := getattr(filters, name)) is not None:
+            conditions.append(_C[name] == value)
+    return conditions
