@@ -1,32 +1,27 @@
 """Business time: when somebody is there, and what a deadline of so many open hours means on the clock.
 
 Opening hours are written in the OpenStreetMap grammar (`Mo-Fr 09:00-12:00,14:00-18:00; Sa 09:00-12:00`), read by the
-`opening_hours` engine, which is known to this module only. The engine says which *wall-clock* intervals are open; here
-they become instants, and all counting is done on instants. A bound that the clock skips in spring is the moment of the
-change; a bound that it shows twice in autumn is the first of the two. So an hour that exists twice counts twice.
+`opening_hours` engine, known to this module and `calendar_faults` only. The engine says which *wall-clock* intervals
+are open; here they become instants, and all counting is done on instants. A bound that the clock skips in spring is
+the moment of the change; a bound that it shows twice in autumn is the first of the two. So an hour that exists twice
+counts twice.
 """
 
 import calendar as _months
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import holidays
 from opening_hours import OpeningHours, State
 from pydantic import Field
 
-from domain.errors import CalendarInvalid, NeverOpen
+from domain.errors import NeverOpen
 from domain.values import Value
 
-MAX_EXPRESSION = 1_000
-MAX_DAYS = 400
-"""Extra days of either kind. Years of them belong into the next version."""
 HORIZON = timedelta(days=2 * 366)
 """A due time farther off than this is a mistake in the calendar, not a deadline."""
-_UNSUPPORTED = re.compile(r"\b(?:PH|SH|dawn|sunrise|sunset|dusk)\b", re.IGNORECASE)
-"""Words of the grammar that need a region or a place. Holidays are a field of their own."""
 _ZERO = timedelta(0)
 
 
@@ -61,60 +56,14 @@ ALWAYS = Calendar()
 Interval = tuple[datetime, datetime]
 
 
-def check_calendar(calendar: Calendar, at: datetime) -> None:
-    """Raises `CalendarInvalid` with `details["errors"]`: which field is wrong, and why, for the form it came from.
-
-    One that is never open in the year after `at` is refused too: nothing would ever be due.
-    """
-    errors = [{"field": field, "message": message} for field, message in _faults(calendar)]
-    if not errors and next(open_intervals(calendar, at, at + timedelta(days=366)), None) is None:
-        errors = [{"field": "openingHours", "message": "never open within a year"}]
-    if errors:
-        raise CalendarInvalid("these opening hours cannot be used", errors=errors)
-
-
-def _faults(calendar: Calendar) -> Iterator[tuple[str, str]]:
-    if calendar.time_zone not in available_timezones():
-        yield "timeZone", "no such time zone; use an IANA name such as Europe/Paris"
-    if fault := _fault_of(calendar.opening_hours, MAX_EXPRESSION):
-        yield "openingHours", fault
-    if calendar.holidays and (fault := _fault_of_region(calendar.holidays)):
-        yield "holidays", fault
-    if len(calendar.days) > MAX_DAYS or len({extra.day for extra in calendar.days}) < len(calendar.days):
-        yield "days", f"at most {MAX_DAYS} days, each once"
-    for extra in calendar.days:
-        if extra.hours is not None and (fault := _fault_of(extra.hours, 100)):
-            yield f"days.{extra.day.isoformat()}", fault
-
-
-def _fault_of(expression: str, longest: int) -> str | None:
-    if not expression.strip() or len(expression) > longest:
-        return f"write between 1 and {longest} characters"
-    if unsupported := _UNSUPPORTED.search(expression):
-        return f"{unsupported[0]} is not supported here"
-    try:
-        OpeningHours(expression)
-    except Exception as error:  # its ParserError is missing in its stubs
-        return " ".join(str(error).replace("|", " ").split())
-    return None
-
-
-def _fault_of_region(region: Holidays) -> str | None:
-    known = holidays.list_supported_countries()
-    if region.country not in known:
-        return "no holidays are known for this country"
-    if region.subdivision and region.subdivision not in known[region.country]:
-        return f"no such part of {region.country}: {', '.join(known[region.country][:60])}"
-    return None
-
-
 def open_intervals(calendar: Calendar, start: datetime, end: datetime) -> Iterator[Interval]:
     """The open stretches between two instants, in order, as UTC; neighbours that touch are one."""
     zone, day = ZoneInfo(calendar.time_zone), timedelta(days=1)
     local_start = start.astimezone(zone).replace(tzinfo=None) - day  # an overnight shift may have begun the day before
     local_end = end.astimezone(zone).replace(tzinfo=None) + day
     joined: Interval | None = None
-    for opens, closes, state, _ in _hours(calendar, local_start.year).intervals(local_start, local_end):
+    hours = _hours(calendar, range(local_start.year - 1, local_end.year + 2))
+    for opens, closes, state, _ in hours.intervals(local_start, local_end):
         if state is not State.OPEN or closes is None:
             continue
         found = max(_instant(opens, zone), start), min(_instant(closes, zone), end)
@@ -160,25 +109,22 @@ def week_of(calendar: Calendar, monday: date) -> tuple[tuple[date, tuple[Interva
     )
 
 
-def _hours(calendar: Calendar, year: int) -> OpeningHours:
+def _hours(calendar: Calendar, years: range) -> OpeningHours:
     region = calendar.holidays
     special = tuple((extra.day, extra.hours or "off") for extra in calendar.days)
-    return _compiled(calendar.opening_hours, region and region.country, region and region.subdivision, special, year)
+    closed = _closed_days(region.country, region.subdivision, years) if region else ()
+    return _compiled(calendar.opening_hours, closed, special)
 
 
 @lru_cache(maxsize=512)
-def _compiled(
-    expression: str, country: str | None, subdivision: str | None, special: tuple[tuple[date, str], ...], year: int
-) -> OpeningHours:
+def _compiled(expression: str, closed: tuple[date, ...], special: tuple[tuple[date, str], ...]) -> OpeningHours:
     """Rules are joined with `;`, so that a later one replaces what earlier ones say of its days."""
-    closed = _closed_days(country, subdivision, year) if country else ()
     rules = [f"{_spelled(day)} {hours}" for day, hours in (*((day, "off") for day in closed), *special)]
     return OpeningHours("; ".join((expression, *rules)))
 
 
 @lru_cache(maxsize=256)
-def _closed_days(country: str, subdivision: str | None, year: int) -> tuple[date, ...]:
-    years = range(year - 1, year + 5)
+def _closed_days(country: str, subdivision: str | None, years: range) -> tuple[date, ...]:
     return tuple(sorted(holidays.country_holidays(country, subdiv=subdivision, years=years)))
 
 

@@ -11,15 +11,13 @@ from api.deps import ServicesDep
 from api.fields import Body, Instant, Tag
 from api.strict_json import StrictRoute
 from domain.calendar import (
-    MAX_DAYS,
-    MAX_EXPRESSION,
     Calendar,
     ExtraDay,
     Holidays,
     add_business,
-    check_calendar,
     week_of,
 )
+from domain.calendar_faults import MAX_DAYS, MAX_EXPRESSION, check_calendar
 from domain.values import Plan, Value
 from schema.audit import AuditEvent, AuditRepository
 from schema.calendars import CalendarRepository, NewCalendar, PublishedCalendar

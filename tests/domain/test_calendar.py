@@ -1,5 +1,6 @@
 """Business time, against an oracle that shares no code with it."""
 
+import itertools
 import random
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -14,10 +15,10 @@ from domain.calendar import (
     Holidays,
     add_business,
     business_elapsed,
-    check_calendar,
     open_intervals,
     week_of,
 )
+from domain.calendar_faults import check_calendar
 from domain.errors import CalendarInvalid, NeverOpen
 from tests.domain import calendar_oracle as oracle
 
@@ -110,6 +111,13 @@ def test_a_single_day_can_be_opened_and_closed() -> None:
     assert business_elapsed(calendar, saturday, saturday + 72 * HOUR) == 4 * HOUR
 
 
+def test_holidays_count_however_long_the_time_between_two_instants_is() -> None:
+    calendar = Calendar(time_zone="Europe/Berlin", holidays=Holidays(country="DE"))
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in range(2020, 2041)]
+    by_year = sum((business_elapsed(calendar, a, b) for a, b in itertools.pairwise(years)), timedelta(0))
+    assert business_elapsed(calendar, years[0], years[-1]) == by_year
+
+
 def test_always_open_is_plain_time() -> None:
     assert add_business(ALWAYS, NOW, 5 * HOUR) == NOW + 5 * HOUR
     assert list(open_intervals(ALWAYS, NOW, NOW + HOUR)) == [(NOW, NOW + HOUR)]
@@ -143,7 +151,12 @@ def test_a_deadline_that_never_comes_is_an_error_and_not_a_loop() -> None:
         ({"time_zone": "Europe/Atlantis"}, "timeZone", "IANA"),
         ({"holidays": Holidays(country="ZZ")}, "holidays", "country"),
         ({"holidays": Holidays(country="DE", subdivision="XX")}, "holidays", "BY"),
-        ({"days": (ExtraDay(day=date(2026, 1, 1), hours="late"),)}, "days.2026-01-01", "expected"),
+        ({"days": (ExtraDay(day=date(2026, 1, 1), hours="late"),)}, "days.2026-01-01", "hours of that day"),
+        ({"days": (ExtraDay(day=date(2026, 1, 1), hours="25:99-10:00"),)}, "days.2026-01-01", "expected"),
+        ({"days": (ExtraDay(day=date(2026, 1, 1), hours="24/7"),)}, "days.2026-01-01", "hours of that day"),
+        ({"days": (ExtraDay(day=date(2026, 1, 1), hours="10:00-14:00; Mo-Su 00:00-24:00"),)}, "days.2026-01-01", "day"),
+        ({"days": (ExtraDay(day=date(1, 1, 1)),)}, "days.0001-01-01", "1970"),
+        ({"opening_hours": "Mo-Fr 10:00-12:00 || 24/7"}, "openingHours", "||"),
         ({"days": (ExtraDay(day=date(2026, 1, 1)),) * 2}, "days", "once"),
     ],
 )  # fmt: skip
