@@ -113,12 +113,10 @@ class Parts:
 def build_worker(settings: Settings, client: Client, db: Database, parts: Parts) -> Worker:
     """A worker with every activity plugged in. The client carries converter and sandbox."""
     tools, now_, points = parts.tools, parts.now, parts.failpoints
-    decisions = DecisionActivities(
-        db, intents=parts.intents, book=parts.book, agent=parts.agent, tools=tools, now=now_, failpoints=points
-    )
+    decisions = DecisionActivities(db, intents=parts.intents, book=parts.book, agent=parts.agent, tools=tools, now=now_)
     calls = ToolActivities(db, tools=tools, mail=parts.mail, extra=parts.extra, now=now_, failpoints=points)
     replies = ReplyActivities(db, tools=tools, now=now_, failpoints=points)
-    handoffs = HandoffActivities(db, tools=tools, now=now_, failpoints=points)
+    handoffs = HandoffActivities(db, tools=tools, now=now_)
     clocks = ClockActivities(db, now=now_, failpoints=points)
     carriers = Carriers(tools, parts.mail, parts.webhooks, parts.chat, parts.secrets, parts.extra, now_)
     deliveries = DeliveryActivities(db, carriers=carriers, now=now_, failpoints=points)

@@ -7,12 +7,12 @@ from temporalio import activity
 
 from activities.conversations import in_its_conversation
 from activities.failures import durable
-from activities.record import FIRST, planned, reservation
+from activities.record import planned, reservation
 from domain.agents.agent import AgentSpec
 from domain.agents.support import propose
 from domain.approval import approval_digest
 from domain.conversation import is_passed_on
-from domain.correction import CorrectInput, Correction, corrected, correction_in, stage_of_correction
+from domain.correction import FIRST, CorrectInput, Correction, corrected, correction_in, stage_of_correction
 from domain.decision import Decision, Issue, Outcome, Reason, asking
 from domain.errors import ApprovalStale, ReservationRefused
 from domain.facts import Facts
@@ -20,7 +20,7 @@ from domain.handoff import HandoffKind
 from domain.interaction import AdmitInput, InteractionRef, PlannedEffect, Verdict
 from domain.judgement import judge
 from domain.policies import PolicyBook
-from domain.ports import Failpoints, IntentModel
+from domain.ports import IntentModel
 from domain.proposal import ProposedAction, Understanding
 from domain.tools.handoff_to_human import handoff_to_human
 from domain.tools.tool import AnyTool
@@ -47,7 +47,6 @@ class DecisionActivities:
         agent: AgentSpec,
         tools: Mapping[str, AnyTool],
         now: Callable[[], datetime],
-        failpoints: Failpoints,
     ) -> None:
         self._db = db
         self._intents = intents
@@ -55,7 +54,6 @@ class DecisionActivities:
         self._agent = agent
         self._tools = tools
         self._now = now
-        self._failpoints = failpoints
         self._limits = ReservationLimits(
             cumulative=book.parameter("refund", "cumulative_limit"),
             period=timedelta(days=book.parameter("refund", "period_days")),

@@ -15,7 +15,6 @@ from domain.clock import ClockKind
 from domain.decision import Decision, Outcome
 from domain.handoff import HandoffKind
 from domain.interaction import InteractionStatus, OpenedHandoff, OpenHandoffInput
-from domain.ports import Failpoints
 from domain.replies import failed_reply, holding_reply, unknown_reply
 from domain.sla import SlaPolicy
 from domain.tools.tool import AnyTool
@@ -37,7 +36,6 @@ class HandoffActivities:
         *,
         tools: Mapping[str, AnyTool],
         now: Callable[[], datetime],
-        failpoints: Failpoints,
         approvals: ApprovalPolicy | None = None,
         sla: SlaPolicy | None = None,
     ) -> None:
@@ -46,7 +44,6 @@ class HandoffActivities:
         self._approvals = approvals or ApprovalPolicy.shipped()
         self._tools = tools
         self._now = now
-        self._failpoints = failpoints
 
     @activity.defn(name="handoffs.open")
     @durable

@@ -16,9 +16,6 @@ from schema.interactions import Interaction
 from schema.records import load_recorded
 from schema.session import Session
 
-FIRST = "first"
-"""The stage of the decision taken on the message itself."""
-
 
 @dataclass(frozen=True)
 class Record:

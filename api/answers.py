@@ -2,6 +2,7 @@
 
 from api.deps import Services
 from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
+from domain.correction import is_about_the_message
 from domain.interaction import InteractionStatus
 from domain.values import Value
 from schema.decisions import DecisionRepository
@@ -60,7 +61,7 @@ async def current_answer(session: Session, interaction: Interaction) -> Answer:
         asked,
         status=interaction.status,
         reply=interaction.reply,
-        decision=decisions[0].decision if decisions else None,
+        decision=next((d.decision for d in reversed(decisions) if is_about_the_message(d.stage)), None),
         actions=[shown_effect(s) for s in standings] or (first.actions if first else ()),
         handoff=shown_handoff(max(handoffs.items, key=lambda h: h.opened_at)) if handoffs.items else None,
     )

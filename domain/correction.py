@@ -12,6 +12,8 @@ from domain.values import HandoffId, Intent, Json, Money, Value
 
 MOST_CORRECTIONS = 3
 """Of one interaction. Who has corrected it so often answers it by hand."""
+FIRST = "first"
+"""The stage of the decision on the message as it came in."""
 _CORRECTED = "corrected:"
 
 
@@ -40,6 +42,11 @@ class CorrectInput(Value):
     handoff_id: HandoffId
     round: int
     """Counted from 1."""
+
+
+def is_about_the_message(stage: str) -> bool:
+    """Whether a decision of this stage judged what the customer asked for, at first or as corrected since."""
+    return stage == FIRST or stage.startswith(_CORRECTED)
 
 
 def stage_of_correction(number: int) -> str:

@@ -39,7 +39,7 @@ _LOAD = text(
         WHERE x.organisation = i.organisation AND x.interaction_id = i.id AND CASE
             WHEN CAST(:stage AS varchar) IS NULL THEN x.stage = 'first' OR x.stage LIKE 'corrected:%'
             ELSE x.stage = :stage END
-        ORDER BY x.stage = 'first', x.stage DESC LIMIT 1
+        ORDER BY x.stage = 'first', length(x.stage) DESC, x.stage DESC LIMIT 1
     ) d ON true
     WHERE i.organisation = :organisation AND i.id = :id
     """

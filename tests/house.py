@@ -110,6 +110,15 @@ class House:
                     await asyncio.sleep(0.02)
         raise AssertionError(f"it never came to that; it stands at: {shown}")
 
+    async def until_started(self, workflow_id: str) -> None:
+        """Once Temporal knows the workflow: a child is started after its parent has answered."""
+        async with asyncio.timeout(UNTIL_S):
+            while True:
+                with contextlib.suppress(RPCError):
+                    await self.temporal.get_workflow_handle(workflow_id).describe()
+                    return
+                await asyncio.sleep(0.02)
+
     async def until_settled(self, interaction_id: str) -> dict[str, Any]:
         """The interaction once it has ended and none of its effects is under way."""
         return await self.until(

@@ -44,6 +44,7 @@ async def test_a_corrected_message_is_carried_out_by_the_agent(house: House, ask
     assert (ended["status"], stages(ended)) == ("completed", [("first", "ask_human"), ("corrected:1", "proceed")])
     assert [(r.invoice_id, r.amount) for r in await house.refunds()] == [("inv_1001", 4_900)]
     assert "EUR 49.00" in ended["reply"]
+    assert (ended["decision"]["outcome"], ended["intent"]) == ("proceed", "refund_request"), "what holds is shown"
     assert (await house.chat(UNCLEAR, requestId="r1")).json()["reply"] == asked["reply"], "the first answer stays"
 
 

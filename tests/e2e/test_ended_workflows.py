@@ -26,6 +26,7 @@ async def test_an_approval_is_acted_on_whichever_workflow_was_ended(
     house: House, asked: dict[str, Any], ended: tuple[str, ...], verb: str
 ) -> None:
     names = {"interaction": interaction_id("r1"), "handoff": ids.handoff(DEMO, asked["handoff"]["id"])}
+    await house.until_started(names["handoff"])
     for name in ended:
         await getattr(house.temporal.get_workflow_handle(names[name]), verb)()
     approved = await decide(house, asked, "approve", digest=await digest_of(house, asked))
