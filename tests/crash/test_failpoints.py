@@ -44,22 +44,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 REFUND = [("api", f) for f in ("F1", "F2", "F3")] + [("worker", f) for f in ("F4", "F5", "F6", "F7", "F8")]
-MAIL = [("worker", f"{f} 2") for f in ("F4", "F6", "F7")]
+MAIL = [("worker", "F12"), ("worker", "F13")]
 
 
-@pytest.mark.parametrize(("process", "failpoint"), REFUND + MAIL, ids=lambda v: v.replace(" ", "-"))
+@pytest.mark.parametrize(("process", "failpoint"), REFUND + MAIL)
 async def test_a_crash_at_any_point_leaves_one_refund_one_mail_one_answer(
     running: tuple[Processes, House], process: str, failpoint: str
 ) -> None:
     both, house = running
-    customer = f"cust_{process}_{failpoint.replace(' ', '_')}"
+    customer = f"cust_{process}_{failpoint}"
     await house.customer(customer, email=f"{customer}@example.com")
     await house.invoice("inv_1", 4_900, customer_id=customer)
     body = {"customerId": customer, "message": "refund please", "requestId": "req_1"}
-    # A worker counts its hits from its start, so that "the second F4" is the mail of this very request.
-    await both.restart("worker")
-    await both.ready(house.http)
-
     both.arm(process, failpoint)
     first = asyncio.create_task(_try(house.http, body))
     await both.died(process)

@@ -221,7 +221,7 @@ class TestErrors:
         [
             ("ALTER DATABASE {} SET default_transaction_read_only = on", "25006"),
             ("REVOKE INSERT ON audit_events FROM holdfast_app", "42501"),
-            ("DROP TABLE audit_events", "42P01"),
+            ("DROP TABLE audit_events CASCADE", "42P01"),
         ],
     )
     async def test_a_database_that_cannot_be_written_to_is_down(
