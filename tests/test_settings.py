@@ -93,7 +93,8 @@ def test_unsafe_or_malformed_settings_are_refused_without_repeating_a_value(give
 @pytest.mark.parametrize("field", sorted(Settings.SECRETS))
 def test_every_secret_is_read_from_a_file_too(given, tmp_path: Path, field: str) -> None:
     variable = next(iter(settings.as_variables({field: ""})))
-    value = f"postgresql://u:{SECRET}@db/x" if "url" in field else SECRET
+    shapes = {"encryption_keyset": f'{{"primaryKeyId": 1, "key": ["{SECRET}"]}}'}
+    value = f"postgresql://u:{SECRET}@db/x" if "url" in field else shapes.get(field, SECRET)
     (tmp_path / "secret").write_text(value + "\n")
     others = {name: other for name, other in GOOD.items() if name != variable}
     login = {"HOLDFAST_SMTP_USERNAME": "u", "HOLDFAST_SMTP_TLS": "implicit"} if field == "smtp_password" else {}

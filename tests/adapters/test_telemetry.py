@@ -151,7 +151,7 @@ async def traced(
                 assert answer["decision"]["outcome"] == "proceed", answer
                 await house.until_settled(answer["interactionId"])
                 await say(house, f"my door code is {CANARY}")
-                await house.http.get("/customers/nobody", headers={"X-Request-Id": "known-to-the-caller"})
+                await house.http.get("/customers/nobody", headers={"X-Request-Id": "http_7f3c2a9e41d84b06"})
                 await house.http.get("/customers/nobody")
                 await house.http.get("/customers/nobody", headers={"X-Request-Id": f"{CANARY}@example.com"})
                 async with httpx2.AsyncClient() as scraper:
@@ -214,7 +214,7 @@ async def test_a_traced_run_replays_where_nothing_is_traced(traced: Traced) -> N
 
 async def test_a_log_line_names_the_request_and_its_trace(traced: Traced) -> None:
     log = traced.running.log("api")
-    (line,) = [line for line in log.splitlines() if '"http_request_id": "known-to-the-caller"' in line]
+    (line,) = [line for line in log.splitlines() if '"http_request_id": "http_7f3c2a9e41d84b06"' in line]
     assert '"code": "customer_not_found"' in line
     assert '"trace_id": "' in line
     assert '"http_request_id": "http_' in log, "an exchange without a name gets one"
