@@ -84,6 +84,7 @@ CODE_OF_STATUS: dict[int, str] = {
     503: "dependency_down",
 }
 RETRY_AFTER_S = 2
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 MAX_ERRORS = 20
 MAX_FIELD = 100
 KEY_FIELDS = frozenset({"requestId", "request_id", "idempotency-key"})
@@ -132,13 +133,9 @@ def _of_http(_: ExceptionHandler, request: Request, error: HTTPException) -> Pro
 
 
 def allowed_methods(request: Request) -> list[str]:
-    """Every method some route takes at this path: a path has one route per method here, the framework names one."""
-    scope = dict(request.scope)
-    return sorted(
-        method
-        for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-        if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in request.app.routes)
-    )
+    """Every method of this path: a path has one route per method here, the framework names one."""
+    scope, routes = dict(request.scope), request.app.routes
+    return [m for m in METHODS if any(r.matches({**scope, "method": m})[0] is Match.FULL for r in routes)]
 
 
 def _of_validation(_: ExceptionHandler, __: Request, error: RequestValidationError) -> Problem:

@@ -27,10 +27,11 @@ def check_calendar(calendar: Calendar, at: datetime) -> None:
 
     One that is never open in the year after `at` is refused too: nothing would ever be due.
     """
-    errors = [{"field": field, "message": message} for field, message in _faults(calendar)]
-    if not errors and next(open_intervals(calendar, at, at + timedelta(days=366)), None) is None:
-        errors = [{"field": "openingHours", "message": "never open within a year"}]
-    if errors:
+    faults = list(_faults(calendar))
+    if not faults and next(open_intervals(calendar, at, at + timedelta(days=366)), None) is None:
+        faults = [("openingHours", "never open within a year")]
+    if faults:
+        errors = [{"field": f, "in": "body", "code": "calendar_invalid", "message": message} for f, message in faults]
         raise CalendarInvalid("these opening hours cannot be used", errors=errors)
 
 

@@ -160,7 +160,7 @@ async def list_dead_letters(
     return await _list(services, caller.organisation, query.filters(DeliveryStatus.DEAD_LETTER), query)
 
 
-@router.post("/deliveries/redrive", summary="Send many dead letters again", responses={409: {}})
+@router.post("/dead-letters/redrive", summary="Send many dead letters again", responses={409: {}})
 async def redrive_deliveries(body: BulkRedriveBody, caller: CallerDep, services: ServicesDep) -> BulkRedriven:
     """200 at most in one call. What may have arrived is left out unless `filter.reason` is `outcome_unknown`."""
     caller.need(Scope.OPERATOR)

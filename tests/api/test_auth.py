@@ -118,7 +118,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/deliveries/{deliveryId}"): ("/deliveries/dlv_missing0", None, {"operator", "auditor"}),
     ("post", "/deliveries/{deliveryId}/redrive"): ("/deliveries/dlv_missing0/redrive", {}, {"operator"}),
     ("post", "/deliveries/{deliveryId}/discard"): ("/deliveries/dlv_missing0/discard", {"note": "x"}, {"operator"}),
-    ("post", "/deliveries/redrive"): ("/deliveries/redrive", {"filter": {"reason": "none"}}, {"operator"}),
+    ("post", "/dead-letters/redrive"): ("/dead-letters/redrive", {"filter": {"reason": "none"}}, {"operator"}),
     ("post", "/webhooks"): ("/webhooks", {"url": "https://example.com/", "eventTypes": ["ping"]}, {"builder"}),
     ("get", "/webhooks"): ("/webhooks", None, {"builder", "operator", "auditor"}),
     ("get", "/webhooks/{webhookId}"): ("/webhooks/whk_missing0", None, {"builder", "operator", "auditor"}),

@@ -144,15 +144,15 @@ async def test_bulk_redrive_says_first_what_it_would_do(api: Api, hook: Receiver
     created = await subscribed(api, hook.url)
     dead = await until(api, await pinged(api, created["id"]), "dead_letter")
     chosen = {"filter": {"endpointId": created["id"]}}
-    told = (await api.http.post("/deliveries/redrive", json=chosen)).json()
+    told = (await api.http.post("/dead-letters/redrive", json=chosen)).json()
     assert told == {"dryRun": True, "count": 1, "ids": [dead["id"]], "more": False}
     assert (await api.http.get(f"/deliveries/{dead['id']}")).json()["status"] == "dead_letter"
     assert len(hook.heard) == 1
     await api.http.patch(f"/webhooks/{created['id']}", json={"enabled": True})
-    done = (await api.http.post("/deliveries/redrive", json={**chosen, "dryRun": False})).json()
+    done = (await api.http.post("/dead-letters/redrive", json={**chosen, "dryRun": False})).json()
     assert done == {"dryRun": False, "count": 1, "ids": [dead["id"]], "more": False}
     await until(api, dead["id"], "delivered")
-    assert (await api.http.post("/deliveries/redrive", json=chosen)).json()["count"] == 0
+    assert (await api.http.post("/dead-letters/redrive", json=chosen)).json()["count"] == 0
 
 
 async def test_lists_filter_and_dead_letters_are_a_list_of_their_own(api: Api, hook: Receiver) -> None:
