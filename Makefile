@@ -75,7 +75,7 @@ bench: $(DEV) ## Measure against the floor and peers
 	@$(BIN)/python -m bench $(ARGS)
 
 histories: $(DEV) ## Record the golden histories anew; commit what changes only when it is meant
-	@$(BIN)/python -m tests.record_histories
+	@$(BIN)/python -m tests.record_histories $(ARGS)
 
 docs: $(DEV) ## Regenerate docs/reference
 	@$(BIN)/python -c 'import settings; settings.write_reference()'

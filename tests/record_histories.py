@@ -1,4 +1,5 @@
-"""Records the golden histories that guard replay: `make histories`. One per workflow and outcome, from the real house.
+"""Records the golden histories that guard replay: `make histories`, or some: `make histories ARGS='approved rejected'`.
+One per workflow and outcome, from the real house.
 
 Commit what changes only when the change is meant: a history is a promise to runs that are under way.
 """
@@ -6,6 +7,7 @@ Commit what changes only when the change is meant: a history is a promise to run
 import asyncio
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from domain.understanding.intents import EXAMPLES
 from domain.values import Json, Value
 from tests.house import House, open_house
 from tests.postgres import embedded_postgres
+from tests.receiver import Receiver, receiver
 from tests.temporal import dev_server
 from workflows import ids
 
@@ -62,6 +65,24 @@ class Recorder:
 
     async def handoff(self, name: str, answer: Json, until: str = "") -> None:
         await self._save(f"handoff_{name}", ids.handoff("demo", answer["handoff"]["id"]), until)  # type: ignore[arg-type]
+
+    async def delivery(self, name: str, delivery_id: str, status: str) -> None:
+        await self.until_delivery(delivery_id, status)
+        workflow_id = ids.delivery("demo", delivery_id)  # type: ignore[arg-type]
+        await self._save(f"delivery_{name}", workflow_id, "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")
+
+    async def until_delivery(self, delivery_id: str, status: str) -> None:
+        shown: Json = {}
+        while shown.get("status") != status:
+            shown = (await self.house.http.get(f"/deliveries/{delivery_id}")).json()
+            await asyncio.sleep(0.02)
+
+    async def pinged(self, world: Receiver) -> str:
+        """A delivery on its way to a webhook of the world's."""
+        created = await self.house.http.post("/webhooks", json={"url": world.url, "eventTypes": ["ping"]})
+        assert created.status_code == 201, created.text
+        sent = await self.house.http.post(f"/webhooks/{created.json()['id']}/test")
+        return str(sent.json()["deliveryId"])
 
     async def _save(self, name: str, workflow_id: str, until: str = "") -> None:
         """As it stands, or as soon as it holds an event of the type `until`."""
@@ -169,6 +190,38 @@ async def corrected(r: Recorder) -> None:
     await r.interaction("corrected", answer)
 
 
+async def delivered(r: Recorder) -> None:
+    async with receiver() as world:
+        await r.delivery("delivered", await r.pinged(world), "delivered")
+
+
+async def retried(r: Recorder) -> None:
+    async with receiver() as world:
+        world.faults.append("429 Slow\r\nRetry-After: 1")
+        await r.delivery("retried", await r.pinged(world), "delivered")
+
+
+async def redriven(r: Recorder) -> None:
+    async with receiver() as world:
+        world.faults.append("410 Gone")
+        delivery = await r.pinged(world)
+        await r.until_delivery(delivery, "dead_letter")
+        webhook = (await r.house.http.get("/webhooks")).json()["items"][0]["id"]
+        assert (await r.house.http.patch(f"/webhooks/{webhook}", json={"enabled": True})).status_code == 200
+        assert (await r.house.http.post(f"/deliveries/{delivery}/redrive", json={})).status_code == 200
+        await r.delivery("redriven", delivery, "delivered")
+
+
+async def discarded(r: Recorder) -> None:
+    async with receiver() as world:
+        world.faults.append("410 Gone")
+        delivery = await r.pinged(world)
+        await r.until_delivery(delivery, "dead_letter")
+        note = {"note": "the receiver was a test"}
+        assert (await r.house.http.post(f"/deliveries/{delivery}/discard", json=note)).status_code == 200
+        await r.delivery("discarded", delivery, "discarded")
+
+
 class Broken:
     """An intent model with a bug."""
 
@@ -202,10 +255,15 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (corrected, {}),
     (finished_by_a_person, {"intents": Broken()}),
     (failed, {"intents": Broken()}),
+    (delivered, {}),
+    (retried, {}),
+    (redriven, {}),
+    (discarded, {}),
 )
 
 
-async def main() -> None:
+async def main(only: list[str]) -> None:
+    """Every story, or those named."""
     HISTORIES.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="holdfast-histories-"))
     intents = EmbeddedIntentModel(EXAMPLES, folder)
@@ -213,6 +271,8 @@ async def main() -> None:
     with embedded_postgres() as postgres:
         async with dev_server(folder) as temporal:
             for story, parts in STORIES:
+                if only and story.__name__ not in only:
+                    continue
                 async with open_house(
                     postgres.create(), temporal.address, folder, **{"intents": intents, **parts}
                 ) as house:
@@ -223,4 +283,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """Every committed history replays against today's workflows. `make histories` records them anew."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +11,20 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
+from activities.deliveries import DeliveryActivities
+from domain.delivery import DeliveryRef, DeliveryResult, DeliveryStatus, SendInput
 from domain.handoff import HandoffInput, Resolution
 from domain.interaction import InteractionRef, InteractionResult
+from workflows.attributes import ORGANISATION
+from workflows.delivery import SENDING
 from workflows.runtime import WORKFLOWS, temporal_plugin
 
 HISTORIES = Path(__file__).parent / "histories"
 EXPECTED = {
+    "delivery_delivered",
+    "delivery_discarded",
+    "delivery_redriven",
+    "delivery_retried",
     "handoff_approved",
     "handoff_rejected",
     "handoff_resolved",
@@ -63,7 +72,7 @@ def test_no_history_holds_what_a_customer_or_an_operator_wrote(name: str) -> Non
         "xyzzy",
     ):
         assert private not in payloads
-    assert "interactionId" in payloads or "handoffId" in payloads, "nothing was decoded: the check proves nothing"
+    assert re.search('"(interaction|handoff|delivery)Id"', payloads), "nothing was decoded: the check proves nothing"
 
 
 @workflow.defn(name="interaction")
@@ -85,10 +94,21 @@ class ImpatientHandoff:
         return Resolution(handoff_id=start.handoff_id)
 
 
-@pytest.mark.parametrize("name", ["interaction_proceeded", "handoff_waiting"])
+@workflow.defn(name="delivery")
+class ForgetfulDelivery:
+    """The delivery without a second attempt."""
+
+    @workflow.run
+    async def run(self, start: DeliveryRef) -> DeliveryResult:
+        workflow.upsert_search_attributes([ORGANISATION.value_set(start.organisation)])
+        await workflow.execute_activity_method(DeliveryActivities.send, SendInput(delivery=start, busy=0), **SENDING)
+        return DeliveryResult(status=DeliveryStatus.DELIVERED)
+
+
+@pytest.mark.parametrize("name", ["interaction_proceeded", "handoff_waiting", "delivery_retried"])
 async def test_negative_control_a_breaking_edit_does_not_replay(name: str) -> None:
     replayer = Replayer(
-        workflows=[ReorderedInteraction, ImpatientHandoff],
+        workflows=[ReorderedInteraction, ImpatientHandoff, ForgetfulDelivery],
         plugins=[temporal_plugin()],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
