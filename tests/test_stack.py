@@ -182,6 +182,26 @@ def test_postgres_starts_although_a_power_cut_left_its_process_number_to_somebod
     assert on(folder) == []
 
 
+def test_postgres_starts_although_its_sockets_lock_names_a_living_process(folder: Path) -> None:
+    """As after a power cut, or after a kill -9 nobody has taken notice of yet."""
+    folder.mkdir()
+    first = Postgres(folder / "postgres")
+    first.start()
+    first.stop()
+    owner = (folder / "postgres").stat().st_uid  # Postgres heeds processes of its own user only
+    stranger = subprocess.Popen(["/bin/sleep", "600"], user=owner)
+    try:
+        lock = folder / "postgres" / ".s.PGSQL.5432.lock"
+        lock.write_text(f"{stranger.pid}\n{folder}/postgres\n1\n5432\n{folder}/postgres\n")
+        os.chown(lock, owner, -1)
+        second = Postgres(folder / "postgres")
+        assert f"host={folder / 'postgres'}" in second.start()
+        second.stop()
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
 @pytest.mark.parametrize("name", ["plain", "it's a state", "long" * 40], ids=["plain", "quoted", "long"])
 def test_postgres_listens_on_a_private_socket_wherever_the_folder_is_and_is_taken_over_while_it_runs(
     folder, name

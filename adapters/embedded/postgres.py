@@ -61,6 +61,9 @@ class Postgres:
         sockets = find_suitable_socket_dir(self._folder, server.runtime_path)
         if sockets != self._folder and server.system_user is not None:
             sockets.chmod(0o777)
+        # The same goes for the socket's own lock, which names a process as well.
+        for lock in sockets.glob(".s.PGSQL.*.lock"):
+            lock.unlink(missing_ok=True)
         command = ("-w", "-t", str(START_WITHIN_S), "-l", str(self._folder / "log"), "-D", str(self._folder))
         try:
             pgexec(
