@@ -9,7 +9,6 @@ from activities.conversations import in_its_conversation
 from activities.failures import durable
 from activities.record import planned, reservation
 from domain.agents.agent import AgentSpec
-from domain.agents.support import propose
 from domain.approval import approval_digest
 from domain.conversation import is_passed_on
 from domain.correction import FIRST, CorrectInput, Correction, corrected, correction_in, stage_of_correction
@@ -129,7 +128,7 @@ class DecisionActivities:
             refund_period=self._limits.period,
             conversation_id=interaction.conversation_id,
         )
-        proposal = propose(self._understand(interaction.message, correction), facts)
+        proposal = self._agent.propose(self._understand(interaction.message, correction), facts)
         decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
         if correction is None:
             decision = await in_its_conversation(session, ref, interaction, decision, facts)
