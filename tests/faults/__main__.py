@@ -1,0 +1,33 @@
+"""`make faults ARGS='--tier smoke|ci|full --seed 7'`. Exit code 1: something is broken; 2: the run proves nothing."""
+
+import argparse
+import asyncio
+import sys
+
+from tests.faults import rig
+from tests.faults.tiers import TIERS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--tier", choices=TIERS, default="smoke")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    verdict = asyncio.run(rig.run(TIERS[given.tier], given.seed))
+    report = verdict.report
+    for what in ("took_s", "dealt"):
+        print(f"{what:<20} " + ", ".join(f"{k} {v}" for k, v in report[what].items()))
+    for what, value in report["figures"].items():
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        print(f"{what:<20} {shown}")
+    print(f"{'died alone':<20} {[d['component'] for d in report['died alone']]}")
+    for violation in verdict.violations[:30]:
+        print("BROKEN", violation)
+    for missing in verdict.void:
+        print("VOID", missing)
+    print(f"{len(verdict.violations)} violations; {verdict.folder / 'report.json'}")
+    return verdict.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

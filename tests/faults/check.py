@@ -1,0 +1,266 @@
+"""What must hold after a fault run: `python -m tests.faults.check <run folder>`.
+
+It reads what the world, the client and the nemesis wrote down, and the database as its owner. It imports nothing of the
+product and nothing of the rig, so that no mistake of theirs can be one of its own. It prints what is broken as JSON.
+"""
+
+import json
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Row = dict[str, Any]
+TERMINAL = ("confirmed", "failed", "unknown")
+AMBIGUOUS = {"execute-then-drop", "execute-then-503", "hang", "slow-drip", "garbage", "200-with-error"}
+
+
+class Evidence:
+    """Everything that is known about a run, and what was found to be wrong with it."""
+
+    def __init__(self, run: Path, connection: psycopg.Connection[Row]) -> None:
+        self.plan = _lines(run / "plan.jsonl")
+        self.acks = _lines(run / "acks.jsonl")
+        self.journal = _lines(run / "journal.jsonl")
+        self._connection = connection
+        self.interactions = {r["customer_id"]: r for r in self.rows("SELECT * FROM interactions")}
+        self.refunds = _by(self.rows("SELECT * FROM refunds"), "customer_id")
+        self.tickets = _by(self.rows("SELECT * FROM tickets"), "customer_id")
+        self.effects = _by(self.rows(EFFECTS), "customer_id")
+        self.handoffs = _by(self.rows("SELECT * FROM handoffs"), "customer_id")
+        self.calls = _by([j for j in self.journal if j["kind"] == "tool"], "key")
+        self.mails = _by([dict(j, to=to) for j in self.journal if j["kind"] == "mail" for to in j["to"]], "to")
+        self.violations: list[Row] = []
+
+    def rows(self, query: str) -> list[Row]:
+        return list(self._connection.execute(query.encode()))
+
+    def broken(self, rule: str, **facts: Any) -> None:
+        self.violations.append({"rule": rule, **facts})
+
+
+EFFECTS = """
+SELECT e.*, coalesce((SELECT v.state FROM effect_events v WHERE v.organisation = e.organisation AND v.effect_id = e.id
+    AND v.state IN ('confirmed', 'failed', 'unknown')), 'open') AS state
+FROM effects e
+"""
+OPEN_WORK = {
+    "interactions running": "SELECT id FROM interactions WHERE status = 'running'",
+    "effects without a verdict": f"SELECT id FROM ({EFFECTS}) e WHERE state = 'open'",
+    "deliveries pending": "SELECT id FROM deliveries WHERE status = 'pending'",
+    "decisions untold": "SELECT id FROM handoffs WHERE decision IS NOT NULL AND told_at IS NULL",
+    "approvals not carried out": "SELECT id FROM handoffs WHERE decision = 'approved' AND consumed_at IS NULL",
+}
+
+
+def open_work(connection: psycopg.Connection[Row]) -> dict[str, list[str]]:
+    """What is still under way, by kind."""
+    found = {kind: [r["id"] for r in connection.execute(query.encode())] for kind, query in OPEN_WORK.items()}
+    return {kind: ids for kind, ids in found.items() if ids}
+
+
+def nothing_is_stuck(e: Evidence) -> None:
+    for kind, query in OPEN_WORK.items():
+        for row in e.rows(query):
+            e.broken("stuck", kind=kind, id=row["id"])
+
+
+def everybody_was_answered(e: Evidence) -> None:
+    """R-1, lost = 0: the client has an answer, and it is a right one."""
+    answered = {a["n"] for a in e.acks if a["path"] == "/chat" and a["status"] == 200}
+    for r in e.plan:
+        if r["n"] not in answered:
+            e.broken("lost", n=r["n"], kind=r["kind"], customer=r["customer"])
+
+
+def no_answer_is_an_accident(e: Evidence) -> None:
+    """2xx, or 503 with a time to come back: everything else is a mistake of the product's."""
+    for a in e.acks:
+        if a["status"] in {200, 202} or (a["status"] == 503 and a["retryAfter"]):
+            continue
+        e.broken("unexpected answer", n=a["n"], path=a["path"], status=a["status"], body=a["body"])
+
+
+def acknowledged_is_durable(e: Evidence) -> None:
+    """R-10: what a client was told stands in the database, and every repeat said the same."""
+    said: dict[int, Row] = {}
+    for a in e.acks:
+        if a["path"] != "/chat" or a["status"] not in {200, 202}:
+            continue
+        kept = e.interactions.get(a["customer"])
+        if kept is None or kept["id"] != a["body"].get("interactionId"):
+            e.broken("acknowledged and lost", n=a["n"], told=a["body"].get("interactionId"))
+        if a["status"] == 200:
+            body = {k: v for k, v in a["body"].items() if k != "replayed"}
+            if said.setdefault(a["n"], body) != body:
+                e.broken("two answers to one request", n=a["n"], first=said[a["n"]], then=body)
+    for a in e.acks:
+        if a["path"].endswith(("/approve", "/reject")) and a["status"] == 200:
+            wanted = "approved" if a["path"].endswith("/approve") else "rejected"
+            kept_handoff = [h for h in e.handoffs[a["customer"]] if h["id"] in a["path"]]
+            if [h["decision"] for h in kept_handoff] != [wanted]:
+                e.broken("decision acknowledged and lost", n=a["n"], path=a["path"])
+
+
+def every_wish_came_true_once(e: Evidence) -> None:
+    """R-1: one effect of each kind for each request, no more and no less."""
+    for r in e.plan:
+        customer, kind = r["customer"], r["kind"]
+        refunds = [x["amount"] for x in e.refunds[customer]]
+        tickets = len(e.tickets[customer])
+        if refunds != ([r["amount"]] if kind in {"refund", "approve"} else []):
+            e.broken("refunds", n=r["n"], kind=kind, customer=customer, refunds=refunds, expected=r["amount"])
+        if tickets != (1 if kind == "ticket" else 0):
+            e.broken("tickets", n=r["n"], kind=kind, customer=customer, tickets=tickets)
+        if kind in {"complaint", "parcel"}:
+            outside_call_is_what_the_ledger_says(e, r)
+
+
+def outside_call_is_what_the_ledger_says(e: Evidence, r: Row) -> None:
+    """R-3, R-4: under one key, done once if the ledger says so, and never called again when nobody could say."""
+    effects = [x for x in e.effects[r["customer"]] if x["tool"] in {"file_complaint", "trace_parcel"}]
+    if len(effects) != 1:
+        e.broken("outside effects", n=r["n"], effects=[x["id"] for x in effects])
+        return
+    (effect,) = effects
+    calls, state = e.calls[effect["key"]], effect["state"]
+    executed = sum(c["executed"] for c in calls)
+    facts = {"n": r["n"], "effect": effect["id"], "state": state, "executed": executed,
+             "faults": [c["fault"] for c in calls]}  # fmt: skip
+    if executed > 1:
+        e.broken("done twice", **facts)
+    if state == "confirmed" and executed != 1:
+        e.broken("confirmed and not done", **facts)
+    if state == "failed" and executed:
+        e.broken("failed and done", **facts)
+    if effect["tool"] == "trace_parcel":
+        unclear = [n for n, c in enumerate(calls) if c["fault"] in AMBIGUOUS]
+        if unclear and unclear[0] != len(calls) - 1:
+            e.broken("called again after nobody could say", **facts)
+        if unclear and state != "unknown":
+            e.broken("ambiguous and not unknown", **facts)
+    if state == "unknown" and not any(h["kind"] == "takeover" for h in e.handoffs[r["customer"]]):
+        e.broken("unknown and nobody asked", **facts)
+
+
+def no_call_without_an_effect(e: Evidence) -> None:
+    """Every key the outside world saw is one of the ledger's."""
+    keys = {x["key"] for effects in e.effects.values() for x in effects}
+    for key in e.calls.keys() - keys:
+        e.broken("call without an effect", key=key, calls=len(e.calls[key]))
+
+
+def one_mail_each(e: Evidence) -> None:
+    """R-9: one Message-ID per effect, taken at least once if it is confirmed; a server that said no took nothing."""
+    for r in e.plan:
+        taken = [m for m in e.mails[r["email"]] if m["executed"]]
+        ids = {m["key"] for m in taken}
+        effects = [x for x in e.effects[r["customer"]] if x["tool"] == "send_email"]
+        confirmed = {f"<{x['key']}@holdfast.invalid>" for x in effects if x["state"] == "confirmed"}
+        facts = {"n": r["n"], "kind": r["kind"], "taken": sorted(ids), "confirmed": sorted(confirmed)}
+        if r["kind"] in {"refund", "approve", "ticket"} and len(ids) != 1:
+            e.broken("mails", **facts)
+        if confirmed - ids:
+            e.broken("mail confirmed and not sent", **facts)
+        if len({m["body"] for m in taken}) > len(ids):
+            e.broken("two texts under one Message-ID", **facts)
+    known = {x["email"] for x in e.plan}
+    for address in e.mails.keys() - known:
+        e.broken("mail to a stranger", address=address)
+
+
+def money_is_conserved(e: Evidence) -> None:
+    """R-6: no invoice gives back more than it had; the ledger, the book and the plan say the same to the cent."""
+    for row in e.rows("""SELECT i.customer_id, i.total_amount, sum(r.amount) AS back FROM invoices i
+            JOIN refunds r USING (organisation, customer_id) WHERE r.invoice_id = i.id
+            GROUP BY 1, 2 HAVING sum(r.amount) > i.total_amount"""):  # fmt: skip
+        e.broken("more than was paid", customer=row["customer_id"], paid=row["total_amount"], back=int(row["back"]))
+    book = sum(x["amount"] for refunds in e.refunds.values() for x in refunds)
+    ledger = sum(x["amount"] for effects in e.effects.values() for x in effects
+                 if x["effect_class"] == "money" and x["state"] == "confirmed")  # fmt: skip
+    planned = sum(r["amount"] for r in e.plan if r["kind"] in {"refund", "approve"})
+    if not book == ledger == planned:
+        e.broken("money", book=book, ledger=ledger, planned=planned)
+
+
+def nothing_large_without_a_yes(e: Evidence) -> None:
+    """H-4: every refund over the limit rests on a recorded yes."""
+    for r in e.plan:
+        if r["kind"] not in {"approve", "reject"}:
+            continue
+        yes = {h["id"] for h in e.handoffs[r["customer"]] if h["decision"] == "approved"}
+        for effect in e.effects[r["customer"]]:
+            if effect["tool"] == "issue_refund" and effect["handoff_id"] not in yes:
+                e.broken("money without a yes", n=r["n"], effect=effect["id"])
+
+
+def one_verdict_each(e: Evidence) -> None:
+    """Behind every confirmed refund and ticket there is one, and the other way round."""
+    for table, tool in (("refunds", "issue_refund"), ("tickets", "create_ticket")):
+        made = {x["key"] for rows in getattr(e, table).values() for x in rows}
+        told = {x["key"] for rows in e.effects.values() for x in rows if x["tool"] == tool and
+                x["state"] == "confirmed"}  # fmt: skip
+        for key in made ^ told:
+            e.broken("ledger and world differ", table=table, key=key, done=key in made)
+
+
+CHECKS = (
+    nothing_is_stuck,
+    everybody_was_answered,
+    no_answer_is_an_accident,
+    acknowledged_is_durable,
+    every_wish_came_true_once,
+    no_call_without_an_effect,
+    one_mail_each,
+    money_is_conserved,
+    nothing_large_without_a_yes,
+    one_verdict_each,
+)
+
+
+def figures(e: Evidence) -> Row:
+    """What the run saw: the coverage the verdict asks about."""
+    faults = Counter(f"{j['kind']} {j['fault']}" for j in e.journal if j["fault"])
+    seen = [m for mails in e.mails.values() for m in mails if m["executed"]]
+    return {
+        "interactions": len(e.plan),
+        "kinds": dict(Counter(r["kind"] for r in e.plan)),
+        "acknowledged": sum(a["status"] in {200, 202} for a in e.acks),
+        "answers": dict(Counter(str(a["status"]) for a in e.acks)),
+        "statuses": dict(Counter(i["status"] for i in e.interactions.values())),
+        "effects": dict(Counter(f"{x['tool']} {x['state']}" for xs in e.effects.values() for x in xs)),
+        "faults": dict(sorted(faults.items())),
+        "mails taken": len(seen),
+        "mails taken again": len(seen) - len({m["key"] for m in seen}),
+        "outside calls": sum(len(c) for c in e.calls.values()),
+        "outside effects done": sum(c["executed"] for cs in e.calls.values() for c in cs),
+    }
+
+
+def _lines(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _by(rows: list[Row], column: str) -> defaultdict[str, list[Row]]:
+    grouped: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row[column]].append(row)
+    return grouped
+
+
+def main(run: Path) -> int:
+    url = (run / "database.url").read_text()
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        evidence = Evidence(run, connection)
+        for check in CHECKS:
+            check(evidence)
+    found = {"violations": evidence.violations, "figures": figures(evidence)}
+    print(json.dumps(found, default=str))
+    return 1 if evidence.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,136 @@
+"""Customers of a fault run, over HTTP as anybody else: each asks one thing, and repeats it under the same request id
+until it is answered. Every answer is written down before anything else is done with it: `acks.jsonl`."""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+SAYS = {
+    "refund": "refund please",
+    "approve": "refund please",
+    "reject": "refund please",
+    "ticket": "the app crashes whenever I log in",
+    "question": "Can you send me a copy of my last invoice?",
+    "complaint": "your service is terrible, I want to file a complaint",
+    "parcel": "where is my order?",
+}
+WEIGHTS = {"refund": 6, "approve": 3, "reject": 1, "ticket": 3, "question": 1, "complaint": 4, "parcel": 4}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One customer with one wish."""
+
+    n: int
+    kind: str
+    at: float
+    """Seconds after the start."""
+    customer: str
+    email: str
+    amount: int
+    """Of the one invoice, in cents; it is asked back whole."""
+
+
+def requests(n: int, span_s: float, seed: int) -> list[Request]:
+    """The same ones for the same seed. Every kind is there."""
+    dice = random.Random(seed * 31 + 7)
+    kinds = [*SAYS, *dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=max(0, n - len(SAYS)))]
+    dice.shuffle(kinds)
+    made = []
+    for i, kind in enumerate(kinds):
+        large = kind in {"approve", "reject"}
+        amount = dice.randrange(20_000, 90_000) if large else dice.randrange(100, 9_900)
+        customer = f"cust_{seed}_{i}"
+        made.append(Request(i, kind, (i + dice.random()) * span_s / n, customer, f"{customer}@example.com", amount))
+    return made
+
+
+@dataclass
+class Load:
+    url: str
+    folder: Path
+    plan: list[Request]
+    patience_s: float = 240
+    unanswered: list[int] = field(default_factory=list)
+
+    async def seed(self) -> None:
+        """Customers and invoices, before anything is broken."""
+        with (self.folder / "plan.jsonl").open("w") as file:
+            file.writelines(json.dumps(asdict(r)) + "\n" for r in self.plan)
+        gate = asyncio.Semaphore(8)
+        async with httpx2.AsyncClient(base_url=self.url, timeout=30) as http:
+
+            async def one(r: Request) -> None:
+                paid = (datetime.now(UTC) - timedelta(days=3)).isoformat()
+                account = {"name": "Test Person", "plan": "pro", "status": "active", "email": r.email}
+                invoice = {"total": {"amount": r.amount, "currency": "EUR"}, "status": "paid", "paidAt": paid}
+                async with gate:
+                    (await http.put(f"/customers/{r.customer}", json=account)).raise_for_status()
+                    (await http.put(f"/customers/{r.customer}/invoices/inv_1", json=invoice)).raise_for_status()
+
+            await asyncio.gather(*(one(r) for r in self.plan))
+
+    async def run(self) -> None:
+        """Returns when everybody was answered or lost patience."""
+        begun = time.monotonic()
+        async with httpx2.AsyncClient(base_url=self.url, timeout=12, limits=httpx2.Limits(max_connections=200)) as http:
+
+            async def one(r: Request) -> None:
+                await asyncio.sleep(max(0.0, begun + r.at - time.monotonic()))
+                try:
+                    async with asyncio.timeout(self.patience_s):
+                        await self._story(http, r)
+                except TimeoutError:
+                    self.unanswered.append(r.n)
+
+            await asyncio.gather(*(one(r) for r in self.plan))
+
+    async def _story(self, http: httpx2.AsyncClient, r: Request) -> None:
+        body = {"customerId": r.customer, "message": SAYS[r.kind], "requestId": "req_1"}
+        answer = await self._until_answered(http, r, "POST", "/chat", body)
+        handoff = answer.get("handoff")
+        if r.kind not in {"approve", "reject"} or not handoff or handoff["kind"] != "approval":
+            return
+        path = f"/handoffs/{handoff['id']}"
+        shown = await self._until_answered(http, r, "GET", path, None)
+        if r.kind == "approve":
+            await self._until_answered(http, r, "POST", f"{path}/approve", {"digest": shown["digest"]})
+        else:
+            await self._until_answered(http, r, "POST", f"{path}/reject", {"note": "no"})
+
+    async def _until_answered(
+        self, http: httpx2.AsyncClient, r: Request, method: str, path: str, body: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """What a good client does: the same again until there is an answer, with a little patience in between."""
+        wait = 0.1
+        while True:
+            with contextlib.suppress(httpx2.TransportError):
+                answer = await http.request(method, path, json=body)
+                self._write(r, method, path, answer)
+                if answer.status_code == 200:
+                    shown: dict[str, Any] = answer.json()
+                    return shown
+                if 400 <= answer.status_code < 500 and answer.status_code != 429:
+                    return {}
+            await asyncio.sleep(wait * (0.5 + random.random()))
+            wait = min(wait * 1.5, 1.0)
+
+    def _write(self, r: Request, method: str, path: str, answer: httpx2.Response) -> None:
+        try:
+            body = answer.json()
+        except ValueError:
+            body = answer.text[:500]
+        entry = {
+            "at": time.time(), "n": r.n, "kind": r.kind, "customer": r.customer, "method": method, "path": path,
+            "status": answer.status_code, "retryAfter": answer.headers.get("retry-after"), "body": body,
+        }  # fmt: skip
+        with (self.folder / "acks.jsonl").open("a") as log:
+            log.write(json.dumps(entry) + "\n")

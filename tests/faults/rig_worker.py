@@ -1,0 +1,39 @@
+"""The worker of a fault run: the product's own, with two tools in the outside world of the run."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from adapters.llm.embedded import EmbeddedIntentModel
+from adapters.logs import configure_logs
+from schema.session import Database
+from settings import Settings
+from tests.faults import tools
+from worker import Parts, build_worker, connected
+from workflows.runtime import ensure_search_attributes, precompile
+
+
+async def main() -> None:
+    settings = Settings.load()
+    configure_logs(settings.log_format, settings.log_level)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    client = await connected(settings, stop)
+    if client is None:
+        return
+    await ensure_search_attributes(client)
+    parts = Parts.of(settings, tools=tools.ALL, agent=tools.AGENT)
+    precompile()
+    if isinstance(parts.intents, EmbeddedIntentModel):
+        await asyncio.to_thread(parts.intents.warm)
+    async with build_worker(settings, client, Database(settings.database_url), parts):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
