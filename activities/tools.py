@@ -127,6 +127,8 @@ class ToolActivities:
         """Record what is known. What may be tried again is tried again by Temporal, with the same key."""
         tool = self._tools[request.effect.tool]
         again = state is EffectState.RESERVED or (state is EffectState.UNKNOWN and tool.idempotent)
+        if state is EffectState.FAILED and found.doubtful:
+            state = EffectState.UNKNOWN  # this attempt did nothing; of the one before nobody knows
         async with self._db.transaction(request.interaction.organisation) as session:
             ledger = EffectRepository(session)
             if state is EffectState.RESERVED:

@@ -42,6 +42,8 @@ class Dispatched:
 
     effect: Effect
     attempt: int
+    doubtful: bool
+    """An earlier attempt may have happened, so that a refusal of this one does not mean that nothing did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,9 @@ _DISPATCH = text(
         WHERE e.organisation = :organisation AND e.id = :effect_id AND NOT EXISTS (SELECT FROM terminal)
         RETURNING attempt, state, error_code
     )
-    SELECT {EFFECT_COLUMNS}, told.attempt, coalesce(told.state, terminal.state) AS state, terminal.result,
+    SELECT {EFFECT_COLUMNS}, told.attempt, made.is_open, coalesce(told.state, terminal.state) AS state, terminal.result,
            coalesce(told.error_code, terminal.error_code) AS error_code
-    FROM effects e LEFT JOIN told ON true LEFT JOIN terminal ON true
+    FROM effects e CROSS JOIN made LEFT JOIN told ON true LEFT JOIN terminal ON true
     WHERE e.organisation = :organisation AND e.id = :effect_id
     """
 )
@@ -151,7 +153,7 @@ class EffectRepository:
         if row is None:
             raise _no_such_effect()
         if row.state == EffectEvent.DISPATCHED:
-            return Dispatched(read_effect(row), row.attempt)
+            return Dispatched(read_effect(row), row.attempt, bool(row.is_open))
         return _settled(row)
 
     async def settle(

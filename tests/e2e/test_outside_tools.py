@@ -132,6 +132,19 @@ async def test_a_failure_ends_as_what_is_known_about_it(
     assert len(outside.calls) == 1
 
 
+async def test_a_refusal_after_an_attempt_that_may_have_happened_is_unknown_and_not_failed(
+    keyed: House, outside: World
+) -> None:
+    """The first call did the work and nobody heard; the second is refused and says nothing about the first."""
+    outside.fault_of = lambda key, nth: "execute-then-drop" if nth == 1 else "refuse"
+    await keyed.customer()
+    answer = (await keyed.chat(TROUBLE)).json()
+    ended = await keyed.until(answer["interactionId"], lambda i: i["status"] != "running")
+    assert [a["effect"] for a in ended["actions"]] == ["unknown"]
+    assert ended["handoff"]["kind"] == "takeover"
+    assert (len(outside.calls), len(outside.done)) == (2, 1)
+
+
 async def test_a_system_that_is_down_for_a_moment_is_tried_again_even_if_it_is_not_idempotent(
     keyless: House, outside: World
 ) -> None:
