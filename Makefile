@@ -11,7 +11,7 @@ RUN := .venv/.installed-$(call hash,requirements.lock)
 DEV := .venv/.installed-dev-$(call hash,requirements.lock requirements-dev.lock)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
-.PHONY: help up reset demo status key worker api test check bench docs lint format types histories
+.PHONY: help up reset demo status key worker api test check bench faults docs lint format types histories
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ format: $(DEV) ## Bring the code into shape
 
 bench: $(DEV) ## Measure against the floor and peers
 	@$(BIN)/python -m bench $(ARGS)
+
+faults: $(DEV) ## Kill everything under load and look: make faults ARGS='--tier ci --seed 7'
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 histories: $(DEV) ## Record the golden histories anew; commit what changes only when it is meant
 	@$(BIN)/python -m tests.record_histories $(ARGS)

@@ -12,8 +12,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--tier", choices=TIERS, default="smoke")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unguarded", action="store_true", help="the negative control: without the ledger")
     given = parser.parse_args()
-    verdict = asyncio.run(rig.run(TIERS[given.tier], given.seed))
+    worker = rig.UNGUARDED if given.unguarded else rig.GUARDED
+    verdict = asyncio.run(rig.run(TIERS[given.tier], given.seed, worker=worker))
     report = verdict.report
     for what in ("took_s", "dealt"):
         print(f"{what:<20} " + ", ".join(f"{k} {v}" for k, v in report[what].items()))
@@ -26,6 +28,9 @@ def main() -> int:
     for missing in verdict.void:
         print("VOID", missing)
     print(f"{len(verdict.violations)} violations; {verdict.folder / 'report.json'}")
+    if given.unguarded:
+        print(f"{len(verdict.duplicates)} done twice: the control {'holds' if verdict.duplicates else 'is void'}")
+        return 0 if verdict.duplicates else 2
     return verdict.exit_code
 
 

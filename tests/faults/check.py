@@ -31,7 +31,7 @@ class Evidence:
         self.tickets = _by(self.rows("SELECT * FROM tickets"), "customer_id")
         self.effects = _by(self.rows(EFFECTS), "customer_id")
         self.handoffs = _by(self.rows("SELECT * FROM handoffs"), "customer_id")
-        self.calls = _by([j for j in self.journal if j["kind"] == "tool"], "key")
+        self.calls = _by([j for j in self.journal if j["kind"] == "tool"], "customer")
         self.mails = _by([dict(j, to=to) for j in self.journal if j["kind"] == "mail" for to in j["to"]], "to")
         self.violations: list[Row] = []
 
@@ -87,9 +87,7 @@ def no_answer_is_an_accident(e: Evidence) -> None:
 def acknowledged_is_durable(e: Evidence) -> None:
     """R-10: what a client was told stands in the database, and every repeat said the same."""
     said: dict[int, Row] = {}
-    for a in e.acks:
-        if a["path"] != "/chat" or a["status"] not in {200, 202}:
-            continue
+    for a in (a for a in e.acks if a["path"] == "/chat" and a["status"] in {200, 202}):
         kept = e.interactions.get(a["customer"])
         if kept is None or kept["id"] != a["body"].get("interactionId"):
             e.broken("acknowledged and lost", n=a["n"], told=a["body"].get("interactionId"))
@@ -97,12 +95,17 @@ def acknowledged_is_durable(e: Evidence) -> None:
             body = {k: v for k, v in a["body"].items() if k != "replayed"}
             if said.setdefault(a["n"], body) != body:
                 e.broken("two answers to one request", n=a["n"], first=said[a["n"]], then=body)
+
+
+def acknowledged_decisions_are_durable(e: Evidence) -> None:
+    """R-10, for people: a yes or no that was acknowledged is the one on record."""
     for a in e.acks:
-        if a["path"].endswith(("/approve", "/reject")) and a["status"] == 200:
-            wanted = "approved" if a["path"].endswith("/approve") else "rejected"
-            kept_handoff = [h for h in e.handoffs[a["customer"]] if h["id"] in a["path"]]
-            if [h["decision"] for h in kept_handoff] != [wanted]:
-                e.broken("decision acknowledged and lost", n=a["n"], path=a["path"])
+        verb = a["path"].rpartition("/")[2]
+        if verb not in {"approve", "reject"} or a["status"] != 200:
+            continue
+        kept = [h["decision"] for h in e.handoffs[a["customer"]] if h["id"] in a["path"]]
+        if kept != [{"approve": "approved", "reject": "rejected"}[verb]]:
+            e.broken("decision acknowledged and lost", n=a["n"], path=a["path"])
 
 
 def every_wish_came_true_once(e: Evidence) -> None:
@@ -126,31 +129,30 @@ def outside_call_is_what_the_ledger_says(e: Evidence, r: Row) -> None:
         e.broken("outside effects", n=r["n"], effects=[x["id"] for x in effects])
         return
     (effect,) = effects
-    calls, state = e.calls[effect["key"]], effect["state"]
+    calls, state = e.calls[r["customer"]], effect["state"]
     executed = sum(c["executed"] for c in calls)
-    facts = {"n": r["n"], "effect": effect["id"], "state": state, "executed": executed,
-             "faults": [c["fault"] for c in calls]}  # fmt: skip
-    if executed > 1:
-        e.broken("done twice", **facts)
-    if state == "confirmed" and executed != 1:
-        e.broken("confirmed and not done", **facts)
-    if state == "failed" and executed:
-        e.broken("failed and done", **facts)
-    if effect["tool"] == "trace_parcel":
-        unclear = [n for n, c in enumerate(calls) if c["fault"] in AMBIGUOUS]
-        if unclear and unclear[0] != len(calls) - 1:
-            e.broken("called again after nobody could say", **facts)
-        if unclear and state != "unknown":
-            e.broken("ambiguous and not unknown", **facts)
-    if state == "unknown" and not any(h["kind"] == "takeover" for h in e.handoffs[r["customer"]]):
-        e.broken("unknown and nobody asked", **facts)
+    unclear = [n for n, c in enumerate(calls) if c["fault"] in AMBIGUOUS]
+    keyless = effect["tool"] == "trace_parcel"
+    asked = any(h["kind"] == "takeover" for h in e.handoffs[r["customer"]])
+    wrong = {
+        "done twice": executed > 1,
+        "called under another key": any(c["key"] != effect["key"] for c in calls),
+        "confirmed and not done": state == "confirmed" and executed != 1,
+        "failed and done": state == "failed" and executed > 0,
+        "called again after nobody could say": keyless and unclear and unclear[0] != len(calls) - 1,
+        "ambiguous and not unknown": keyless and unclear and state != "unknown",
+        "unknown and nobody asked": state == "unknown" and not asked,
+    }
+    for rule in (rule for rule, found in wrong.items() if found):
+        e.broken(rule, n=r["n"], effect=effect["id"], state=state, executed=executed,
+                 faults=[c["fault"] for c in calls])  # fmt: skip
 
 
-def no_call_without_an_effect(e: Evidence) -> None:
-    """Every key the outside world saw is one of the ledger's."""
-    keys = {x["key"] for effects in e.effects.values() for x in effects}
-    for key in e.calls.keys() - keys:
-        e.broken("call without an effect", key=key, calls=len(e.calls[key]))
+def no_call_without_a_wish(e: Evidence) -> None:
+    """The outside world heard of nobody who had not asked."""
+    for customer in e.calls.keys() - {r["customer"] for r in e.plan if r["kind"] in {"complaint", "parcel"}}:
+        if e.calls[customer]:
+            e.broken("call without a wish", customer=customer)
 
 
 def one_mail_each(e: Evidence) -> None:
@@ -161,7 +163,8 @@ def one_mail_each(e: Evidence) -> None:
         effects = [x for x in e.effects[r["customer"]] if x["tool"] == "send_email"]
         confirmed = {f"<{x['key']}@holdfast.invalid>" for x in effects if x["state"] == "confirmed"}
         facts = {"n": r["n"], "kind": r["kind"], "taken": sorted(ids), "confirmed": sorted(confirmed)}
-        if r["kind"] in {"refund", "approve", "ticket"} and len(ids) != 1:
+        refused = any(m["fault"] == "550" for m in e.mails[r["email"]])
+        if r["kind"] in {"refund", "approve", "ticket"} and len(ids) != (0 if refused else 1):
             e.broken("mails", **facts)
         if confirmed - ids:
             e.broken("mail confirmed and not sent", **facts)
@@ -212,8 +215,9 @@ CHECKS = (
     everybody_was_answered,
     no_answer_is_an_accident,
     acknowledged_is_durable,
+    acknowledged_decisions_are_durable,
     every_wish_came_true_once,
-    no_call_without_an_effect,
+    no_call_without_a_wish,
     one_mail_each,
     money_is_conserved,
     nothing_large_without_a_yes,
@@ -253,7 +257,7 @@ def _by(rows: list[Row], column: str) -> defaultdict[str, list[Row]]:
 
 def main(run: Path) -> int:
     url = (run / "database.url").read_text()
-    with psycopg.connect(url, row_factory=dict_row) as connection:
+    with psycopg.Connection[Row].connect(url, row_factory=dict_row) as connection:
         evidence = Evidence(run, connection)
         for check in CHECKS:
             check(evidence)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,9 @@ SAYS = {
 WEIGHTS = {"refund": 6, "approve": 3, "reject": 1, "ticket": 3, "question": 1, "complaint": 4, "parcel": 4}
 
 
+AIM_S = 0.25
+
+
 @dataclass(frozen=True)
 class Request:
     """One customer with one wish."""
@@ -39,8 +43,9 @@ class Request:
     """Of the one invoice, in cents; it is asked back whole."""
 
 
-def requests(n: int, span_s: float, seed: int) -> list[Request]:
-    """The same ones for the same seed. Every kind is there."""
+def requests(n: int, span_s: float, seed: int, blows: Sequence[float] = ()) -> list[Request]:
+    """The same ones for the same seed. Every kind is there, and half of them come just before one of the `blows`:
+    a step takes milliseconds, and a blow that hits nobody proves nothing."""
     dice = random.Random(seed * 31 + 7)
     kinds = [*SAYS, *dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=max(0, n - len(SAYS)))]
     dice.shuffle(kinds)
@@ -49,7 +54,10 @@ def requests(n: int, span_s: float, seed: int) -> list[Request]:
         large = kind in {"approve", "reject"}
         amount = dice.randrange(20_000, 90_000) if large else dice.randrange(100, 9_900)
         customer = f"cust_{seed}_{i}"
-        made.append(Request(i, kind, (i + dice.random()) * span_s / n, customer, f"{customer}@example.com", amount))
+        at = (i + dice.random()) * span_s / n
+        if blows and dice.random() < 0.5:
+            at = max(0.0, dice.choice(blows) - dice.random() * AIM_S)
+        made.append(Request(i, kind, at, customer, f"{customer}@example.com", amount))
     return made
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.faults.check import open_work
+from tests.faults.check import Row, open_work
 from tests.faults.components import ROOT, Stack, stack
 from tests.faults.load import Load, requests
 from tests.faults.nemesis import Nemesis
@@ -32,6 +33,17 @@ class Verdict:
     report: dict[str, Any]
 
     @property
+    def duplicates(self) -> list[dict[str, Any]]:
+        """Effects that happened more than once."""
+        return [
+            v
+            for v in self.violations
+            if v["rule"] == "done twice"
+            or (v["rule"] == "refunds" and len(v["refunds"]) > 1)
+            or (v["rule"] == "tickets" and v["tickets"] > 1)
+        ]
+
+    @property
     def exit_code(self) -> int:
         return 1 if self.violations else 2 if self.void else 0
 
@@ -43,10 +55,11 @@ async def run(tier: Tier, seed: int, *, name: str = "", worker: str = GUARDED) -
     options = {"seed": seed, "rate": tier.fault_rate, "mail_rate": tier.mail_fault_rate}
     begun = time.time()
     with tempfile.TemporaryDirectory(prefix="holdfast-faults-") as state:
-        Path(state).chmod(0o755)  # Postgres runs as a user of its own when we are root
+        os.chmod(state, 0o755)  # Postgres runs as a user of its own when we are root
         async with stack(folder, Path(state), world_options=options, worker=worker) as running:
             (folder / "database.url").write_text(running.postgres.url)
-            load = Load(running.api_url, folder, requests(tier.n, tier.plan.span_s, seed))
+            blows = [blow.at for blow in tier.plan.blows(seed)]
+            load = Load(running.api_url, folder, requests(tier.n, tier.plan.span_s, seed, blows))
             await load.seed()
             nemesis = Nemesis(running, tier.plan, seed)
             took = {"set up": round(time.time() - begun, 1)}
@@ -75,10 +88,10 @@ async def _quiet(running: Stack, within_s: float) -> None:
     deadline = time.monotonic() + within_s
 
     def look() -> dict[str, list[str]]:
-        with psycopg.connect(running.postgres.url, row_factory=dict_row) as connection:
+        with psycopg.Connection[Row].connect(running.postgres.url, row_factory=dict_row) as connection:
             return open_work(connection)
 
-    while await asyncio.to_thread(look) and time.monotonic() < deadline:
+    while await asyncio.to_thread(look) and time.monotonic() < deadline:  # noqa: ASYNC110 - a database tells nobody
         await asyncio.sleep(0.25)
 
 

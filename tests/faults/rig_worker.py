@@ -5,6 +5,10 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+
+from temporalio.client import Client
+from temporalio.worker import Worker
 
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
@@ -14,8 +18,14 @@ from tests.faults import tools
 from worker import Parts, build_worker, connected
 from workflows.runtime import ensure_search_attributes, precompile
 
+Build = Callable[[Settings, Client, Database, Parts], Awaitable[Worker]]
 
-async def main() -> None:
+
+async def guarded(settings: Settings, client: Client, db: Database, parts: Parts) -> Worker:
+    return build_worker(settings, client, db, parts)
+
+
+async def _work(build: Build) -> None:
     settings = Settings.load()
     configure_logs(settings.log_format, settings.log_level)
     stop = asyncio.Event()
@@ -28,12 +38,16 @@ async def main() -> None:
     precompile()
     if isinstance(parts.intents, EmbeddedIntentModel):
         await asyncio.to_thread(parts.intents.warm)
-    async with build_worker(settings, client, Database(settings.database_url), parts):
+    async with await build(settings, client, Database(settings.database_url), parts):
         await stop.wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def serve(build: Build) -> None:
+    asyncio.run(_work(build))
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(guarded)

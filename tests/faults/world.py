@@ -31,9 +31,10 @@ REFUSE, BUSY, DROP, LATE_503, HANG, DRIP, GARBAGE, ERROR_BODY = (
     "garbage",
     "200-with-error",
 )
-DEFER, ACCEPT_THEN_DROP = "451", "accept-then-drop"
+DEFER, REJECT, ACCEPT_THEN_DROP = "451", "550", "accept-then-drop"
 TOOL_FAULTS = (REFUSE, BUSY, DROP, LATE_503, HANG, DRIP, GARBAGE, ERROR_BODY)
-MAIL_FAULTS = (DEFER, ACCEPT_THEN_DROP)
+MAIL_FAULTS = (DEFER, REJECT, ACCEPT_THEN_DROP)
+MAIL_ANSWERS = {DEFER: "451 try again later", REJECT: "550 no such mailbox"}
 HOOK_FAULTS = (BUSY, DROP)
 EXECUTES = frozenset({None, DROP, LATE_503, HANG, DRIP, GARBAGE})
 """Faults that come after the work was done."""
@@ -81,15 +82,17 @@ class World:
         writer.close()
 
     async def _tool(self, system: str, key: str, body: bytes, writer: asyncio.StreamWriter) -> None:
-        nth = self._count(f"{system}:{key}")
-        fault = self.dice.fault(f"{system}:{key}", nth, TOOL_FAULTS)
+        # By customer: keys are drawn anew in every run.
+        customer = json.loads(body)["customer"]
+        nth = self._count(f"{system}:{customer}")
+        fault = self.dice.fault(f"{system}:{customer}", nth, TOOL_FAULTS)
         # A system that recognises keys does nothing for the second time; the other one does it again.
         executed = fault in EXECUTES and not (system == "keyed" and key in self.done)
         if executed:
             self.done.add(key)
         self.write(
             kind="tool", system=system, key=key, nth=nth, fault=fault, executed=executed,
-            tenant="demo", body=hashlib.sha256(body).hexdigest(),
+            customer=customer, body=hashlib.sha256(body).hexdigest(),
         )  # fmt: skip
         await _answer_tool(fault, f"ref_{hashlib.sha256(key.encode()).hexdigest()[:12]}", writer)
 
@@ -106,42 +109,41 @@ class World:
     async def handle_DATA(self, server: Any, _session: object, envelope: Any) -> str:  # aiosmtpd's name
         message = message_from_bytes(bytes(envelope.content))
         key = str(message["Message-ID"]).strip()
-        nth = self._count(f"mail:{key}")
-        fault = self.mail_dice.fault(f"mail:{key}", nth, MAIL_FAULTS, most=1)  # the next attempt is a minute away
+        address = str(envelope.rcpt_tos[0])
+        nth = self._count(f"mail:{address}")
+        fault = self.mail_dice.fault(f"mail:{address}", nth, MAIL_FAULTS, most=1)  # the next try is a minute off
         self.write(
-            kind="mail", key=key, to=list(envelope.rcpt_tos), nth=nth, fault=fault, executed=fault != DEFER,
+            kind="mail", key=key, to=list(envelope.rcpt_tos), nth=nth, fault=fault, executed=fault not in {DEFER, REJECT},
             body=hashlib.sha256(message.as_string().partition("\n\n")[2].encode()).hexdigest(),
         )  # fmt: skip
         if fault == ACCEPT_THEN_DROP:
             server.transport.abort()
-        return "451 try again later" if fault == DEFER else "250 OK kept"
+        return MAIL_ANSWERS.get(fault or "", "250 OK kept")
 
     def _count(self, call: str) -> int:
         self.calls[call] += 1
         return self.calls[call]
 
 
+TOOL_ANSWERS = {
+    REFUSE: (422, b"{}", ""),
+    BUSY: (503, b"{}", "Retry-After: 1\r\n"),  # the promise that goes with Retry-After: nothing was done
+    LATE_503: (503, b"{}", ""),
+    GARBAGE: (200, b"{{{", ""),
+    ERROR_BODY: (200, b'{"error": "internal"}', ""),
+}
+
+
 async def _answer_tool(fault: str | None, reference: str, writer: asyncio.StreamWriter) -> None:
     good = json.dumps({"reference": reference}).encode()
-    match fault:
-        case "execute-then-drop":
-            return
-        case "hang":
-            await asyncio.sleep(30)
-        case "refuse":
-            await _say(writer, 422, b"{}")
-        case "503":  # the promise that goes with Retry-After: nothing was done
-            await _say(writer, 503, b"{}", "Retry-After: 1\r\n")
-        case "execute-then-503":
-            await _say(writer, 503, b"{}")
-        case "garbage":
-            await _say(writer, 200, b"{{{")
-        case "200-with-error":
-            await _say(writer, 200, b'{"error": "internal"}')
-        case "slow-drip":
-            await _drip(writer, good)
-        case _:
-            await _say(writer, 200, good)
+    if fault == HANG:
+        await asyncio.sleep(30)
+    elif fault == DRIP:
+        await _drip(writer, good)
+    elif fault in TOOL_ANSWERS:
+        await _say(writer, *TOOL_ANSWERS[fault])
+    elif fault is None:
+        await _say(writer, 200, good)
 
 
 async def _say(writer: asyncio.StreamWriter, status: int, body: bytes, more: str = "") -> None:
