@@ -101,7 +101,9 @@ def event_body(event: DomainEvent, sequence: int) -> str:
 
 TITLES: dict[NotificationKind, str] = {
     NotificationKind.HANDOFF_OPENED: "Somebody is needed",
+    NotificationKind.HANDOFF_DUE_SOON: "A handoff is due soon",
     NotificationKind.HANDOFF_BREACHED: "A handoff passed its due time",
+    NotificationKind.HANDOFF_PAGED: "A handoff is long overdue",
     NotificationKind.DELIVERY_DEAD_LETTER: "A message could not be delivered",
     NotificationKind.WEBHOOK_DISABLED: "A webhook was switched off",
     NotificationKind.PING: "This is where notifications arrive",

@@ -144,6 +144,10 @@ class DeliveryDetail(DeliverySummary):
     history: tuple[Attempt, ...] = ()
 
 
+_SHOWN = ("version", "round", "message_id", "decision", "decided_by", "decided_at")
+"""What a detail adds to the summary under the delivery's own names."""
+
+
 @router.get("/deliveries", summary="Everything that goes out, newest first")
 async def list_deliveries(
     caller: CallerDep, services: ServicesDep, query: Annotated[DeliveryQuery, Query()]
@@ -209,17 +213,13 @@ async def _detail(services: Services, organisation: OrganisationId, delivery_id:
         delivery = await deliveries.get(delivery_id)
         message = await deliveries.message(delivery_id)
         history = await deliveries.events(delivery_id)
+    shown = {name: getattr(delivery, name) for name in _SHOWN}
     return DeliveryDetail(
         **summary(delivery).model_dump(by_alias=False),
+        **shown,
         payload=message.body,
         recipient=message.recipient,
-        version=delivery.version,
-        round=delivery.round,
-        message_id=delivery.message_id,
         webhook_id=delivery.source_id,
-        decision=delivery.decision,
-        decided_by=delivery.decided_by,
-        decided_at=delivery.decided_at,
         history=tuple(_attempt(event) for event in history),
     )
 

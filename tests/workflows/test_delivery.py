@@ -205,9 +205,8 @@ async def test_its_history_stays_short_however_often_it_is_redriven(office: Offi
     assert first.run_id != latest.run_id
     assert latest.history_length < 200
     await office.redrive(handle, mail_id)
-    assert (
-        await office.env.client.get_workflow_handle_for(DeliveryWorkflow.run, handle.id).result()
-    ).status is DELIVERED
+    ended = await office.env.client.get_workflow_handle(handle.id, result_type=DeliveryResult).result()
+    assert ended.status is DELIVERED
 
 
 async def test_nothing_of_what_is_sent_or_to_whom_stands_in_the_history(office: Office) -> None:
@@ -233,7 +232,7 @@ async def _until_dead(
     """Returns when the workflow itself knows."""
     import asyncio
 
-    latest = office.env.client.get_workflow_handle_for(DeliveryWorkflow.run, handle.id)
+    latest: WorkflowHandle[DeliveryWorkflow, DeliveryResult] = office.env.client.get_workflow_handle(handle.id)
     async with asyncio.timeout(20):
         while True:
             shown = await latest.query(DeliveryWorkflow.status)
