@@ -27,7 +27,7 @@ async def announced(
         return ()
     decision = record.decision
     data = {
-        "conversation": record.interaction.conversation_id,
+        "conversationId": record.interaction.conversation_id,
         "intent": decision.intent.value if decision else None,
         "outcome": decision.outcome.value if decision else None,
     }
@@ -43,5 +43,5 @@ async def handoff_opened(session: Session, record: Record, handoff: Handoff, at:
     )
     if not record.is_listened_to:
         return rooms
-    event = DomainEvent(EventType.HANDOFF_OPENED, handoff.id, at, {"interaction": handoff.interaction_id, **facts})
+    event = DomainEvent(EventType.HANDOFF_OPENED, handoff.id, at, {"interactionId": handoff.interaction_id, **facts})
     return (*rooms, *await EventRepository(session).record(event))

@@ -17,6 +17,7 @@ from schema.audit import AuditEvent, AuditRepository
 from schema.calendars import CalendarRepository
 from schema.clocks import CALENDAR_CHANGED, STEP_TAKEN, ClockRepository, Timekeeping, calendar_details
 from schema.customers import CustomerRepository
+from schema.decided import told_of_decision
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.events import EventRepository
 from schema.expiry import expired
@@ -61,6 +62,7 @@ class ClockActivities:
                 handoff, kept = await self._caught_up(session, handoff, at)
             if handoff.is_over(at):
                 handoff = await expired(session, handoff, at)
+                starts += await told_of_decision(session, handoff.id)
                 await HandoffRepository(session).mark_told(handoff.id, at)  # its workflow is who asked
             if handoff.decision is None and (due_at := kept.due_at(at)):
                 await ClockRepository(session, self._policy).due(handoff, due_at)
@@ -119,7 +121,7 @@ class ClockActivities:
     ) -> tuple[DeliveryId, ...]:
         details: Json = {"clock": step.clock.value, "dueAt": step.at.isoformat()}
         await AuditRepository(session).append(AuditEvent(at, "system", "handoff.breached", handoff.id, details))
-        data = {"interaction": handoff.interaction_id, "clock": step.clock.value}
+        data = {"interactionId": handoff.interaction_id, "clock": step.clock.value}
         event = DomainEvent(EventType.HANDOFF_BREACHED, handoff.id, at, data, key=step.clock.value)
         return await EventRepository(session).record(event)
 

@@ -23,6 +23,7 @@ from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id
 from schema.calendars import CalendarRepository
 from schema.clocks import ClockRepository
+from schema.decided import tell_of_decision
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.handoffs import Handoff, HandoffRepository, NewHandoff
 from schema.interactions import InteractionRepository
@@ -57,9 +58,9 @@ class HandoffActivities:
             new = self._new(record, request, calendar)
             handoff = await HandoffRepository(session).open(new)
             mark = (await ClockRepository(session, self._sla).load(handoff)).next_mark(self._sla, handoff)
-            await HandoffRepository(session).withdraw_others(handoff, self._now())
+            starts = await self._withdraw_others(session, handoff)
             await self._answer_holding(session, record, handoff, request.reason)
-            starts = await self._announce(session, record, handoff)
+            starts += await self._announce(session, record, handoff)
         return OpenedHandoff(
             handoff_id=handoff.id,
             kind=handoff.kind,
@@ -70,6 +71,12 @@ class HandoffActivities:
             resolution=handoff.said,
             reopened=handoff.id != new.id,
         )
+
+    async def _withdraw_others(self, session: Session, handoff: Handoff) -> tuple[DeliveryId, ...]:
+        told = tuple[DeliveryId, ...]()
+        for withdrawn in await HandoffRepository(session).withdraw_others(handoff, self._now()):
+            told += await tell_of_decision(session, withdrawn, self._now())
+        return told
 
     async def _announce(self, session: Session, record: Record, handoff: Handoff) -> tuple[DeliveryId, ...]:
         details = {"interaction": record.interaction.id, "kind": handoff.kind.value, "reason": handoff.reason}

@@ -7,7 +7,8 @@ from datetime import datetime
 from api.deps import Services
 from api.editing import edit, is_made
 from api.meters import Meters
-from api.telling import tell
+from api.sending import set_going
+from api.telling import Told, tell
 from domain.approval import (
     ADMIN,
     Approver,
@@ -24,6 +25,7 @@ from domain.values import HandoffId, Json, OrganisationId
 from schema.approvals import ApprovalRepository
 from schema.audit import AuditEvent, AuditRepository
 from schema.corrections import check_correctable
+from schema.decided import tell_of_decision, told_of_decision
 from schema.expiry import expired
 from schema.handoff_rows import Handoff
 from schema.handoffs import Decided, HandoffRepository
@@ -97,10 +99,18 @@ async def spread(
     if is_first:
         meters.decided(record.decision)
     services.failpoints.hit("F9")
-    if record.told_at is None:
-        await tell(services, organisation, record)
+    told = await tell(services, organisation, record) if record.told_at is None else Told.YES
+    if is_first and told is not Told.NOT_NOW:
+        await _send_word(services, organisation, record.id)
     if record.decision is HandoffDecision.EXPIRED:
         raise _already_decided(record)
+
+
+async def _send_word(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> None:
+    """To other systems, at once. Where a crash or Temporal prevents it, `keep_sending` does it a moment later."""
+    async with services.db.transaction(organisation) as session:
+        untold = await told_of_decision(session, handoff_id)
+    await set_going(services, organisation, *untold)
 
 
 class Table:
@@ -180,6 +190,7 @@ class Table:
         )
         if decided.first:
             await self._audit(decision.value)
+            await tell_of_decision(self._session, decided.record, self._at)
             if not (words or {}).get("keep"):
                 await TakeoverRepository(self._session).give_back_after(decided.record, self._at)
         return decided

@@ -9,7 +9,7 @@ from sqlmodel import Field
 from domain.consent import MessageClass
 from domain.delivery import WEBHOOK
 from domain.values import DeliveryId
-from domain.webhook import DomainEvent, EndpointKind, event_body
+from domain.webhook import DomainEvent, EndpointKind, EventType, event_body
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.deliveries import DeliveryRepository, NewDelivery
 from schema.session import Session
@@ -55,6 +55,16 @@ _ITS_DELIVERIES = text(
     """
 )
 
+_UNTOLD = text(
+    """
+    SELECT d.id FROM webhook_events e
+    JOIN deliveries d ON d.organisation = e.organisation AND d.source_id = e.id AND d.channel = 'webhook'
+        AND d.endpoint_id IN (SELECT id FROM webhook_endpoints WHERE organisation = :organisation)
+    WHERE e.organisation = :organisation AND e.subject = :subject AND e.type = :type AND d.told_at IS NULL
+    ORDER BY d.id
+    """
+)
+
 
 class EventRepository:
     def __init__(self, session: Session) -> None:
@@ -73,6 +83,11 @@ class EventRepository:
     async def record_for(self, event: DomainEvent, endpoint: Endpoint) -> tuple[DeliveryId, ...]:
         """The same for one endpoint, whatever it subscribed to: a ping."""
         return await self._record(event, (endpoint,))
+
+    async def untold(self, subject: str, kind: EventType) -> tuple[DeliveryId, ...]:
+        """The deliveries of events of this type about this subject whose workflow nobody started yet."""
+        rows = await self._session.all(_UNTOLD, subject=subject, type=kind)
+        return tuple(DeliveryId(row.id) for row in rows)
 
     async def _record(self, event: DomainEvent, endpoints: tuple[Endpoint, ...]) -> tuple[DeliveryId, ...]:
         await self._session.first(_LOCK, subject=event.subject)

@@ -68,8 +68,9 @@ class OutsideClient:
         self._allowed = allowed
         self._longest = longest
         self._most_bytes = most_bytes
+        backend: Any = _CheckedBackend(allowed, resolve)
         self._client = httpx2.AsyncClient(
-            transport=_Transport(tls or ssl.create_default_context(), _CheckedBackend(allowed, resolve)),
+            transport=_Transport(tls or ssl.create_default_context(), backend),
             timeout=httpx2.Timeout(timeout),
             follow_redirects=False,
             # What one receiver sets another would be sent: cookies are never kept.
@@ -140,7 +141,7 @@ class _CheckedBackend(httpcore2.AnyIOBackend):
         failure: Exception = httpcore2.ConnectError("no address")
         for address in await self._addresses(host, port, timeout):
             try:
-                return await super().connect_tcp(address, port, timeout, local_address, socket_options)
+                return await super().connect_tcp(address, port, timeout, local_address, socket_options)  # pyright: ignore  # the library defines its backend conditionally
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
