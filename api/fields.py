@@ -4,7 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 
 from domain.values import Currency, MinorUnits, Money, Value
@@ -25,6 +34,8 @@ Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x
 Phone = Annotated[str, StringConstraints(max_length=32, pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$")]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_/+-]+$")]
 """A language, a region, a time zone."""
+Flag = Annotated[bool, Strict()]
+"""In a body: `true` or `false`. Neither 0 nor `"no"` is."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from api.fields import Body, Message, Note
+from api.fields import Body, Flag, Message, Note
 from domain.correction import Correction
 from domain.values import Json
 
@@ -14,9 +14,9 @@ class ResolveBody(Body):
     what you say was meant, under the same rules; what needs approval still needs it."""
 
     reply: Message | None = None
-    continue_: Annotated[bool, Field(alias="continue")] = False
+    continue_: Annotated[Flag, Field(alias="continue")] = False
     correction: Correction | None = None
-    keep: bool = False
+    keep: Flag = False
     """Keep the conversation that came with your claim: the agent stays silent until you give it back."""
     note: Note | None = None
 

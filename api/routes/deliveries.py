@@ -1,18 +1,19 @@
 """What goes out: every message, its attempts, and the dead letters that wait for a person."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Path, Query
 
 from api.auth import CallerDep, Scope
 from api.deps import Services, ServicesDep
-from api.fields import Body, Email, Instant, Key, Message, Name, ObjectId, Page
+from api.fields import Body, Email, Flag, Instant, Key, Message, Name, ObjectId, Page
 from api.redriving import discard, find_dead_letters, redrive, redrive_all
 from api.strict_json import StrictRoute
 from domain.delivery import DeliveryStatus
 from domain.values import CustomerId, DeliveryId, InteractionId, Json, OrganisationId, Value
 from schema.dead_letters import Correction
 from schema.deliveries import Delivery, DeliveryEvent, DeliveryFilters, DeliveryRepository
+from schema.deliveries import Message as Sent
 
 router = APIRouter(tags=["deliveries"], route_class=StrictRoute)
 
@@ -77,7 +78,7 @@ class RedriveFilter(Body):
 
 class BulkRedriveBody(Body):
     filter: RedriveFilter
-    dry_run: bool = True
+    dry_run: Flag = True
     """Only say which ones. Nothing is sent again unless this is false."""
 
 
@@ -143,9 +144,21 @@ class DeliveryDetail(DeliverySummary):
     decided_at: Instant | None = None
     history: tuple[Attempt, ...] = ()
 
-
-_SHOWN = ("version", "round", "message_id", "decision", "decided_by", "decided_at")
-"""What a detail adds to the summary under the delivery's own names."""
+    @classmethod
+    def of(cls, delivery: Delivery, sent: Sent, history: tuple[DeliveryEvent, ...]) -> Self:
+        return cls(
+            **summary(delivery).model_dump(by_alias=False),
+            payload=sent.body,
+            recipient=sent.recipient,
+            version=delivery.version,
+            round=delivery.round,
+            message_id=delivery.message_id,
+            webhook_id=delivery.source_id,
+            decision=delivery.decision,
+            decided_by=delivery.decided_by,
+            decided_at=delivery.decided_at,
+            history=tuple(_attempt(event) for event in history),
+        )
 
 
 @router.get("/deliveries", summary="Everything that goes out, newest first")
@@ -212,16 +225,7 @@ async def _detail(services: Services, organisation: OrganisationId, delivery_id:
         deliveries = DeliveryRepository(session)
         delivery = await deliveries.get(delivery_id)
         message = await deliveries.message(delivery_id)
-        history = await deliveries.events(delivery_id)
-    shown = {name: getattr(delivery, name) for name in _SHOWN}
-    return DeliveryDetail(
-        **summary(delivery).model_dump(by_alias=False),
-        **shown,
-        payload=message.body,
-        recipient=message.recipient,
-        webhook_id=delivery.source_id,
-        history=tuple(_attempt(event) for event in history),
-    )
+        return DeliveryDetail.of(delivery, message, await deliveries.events(delivery_id))
 
 
 def summary(delivery: Delivery) -> DeliverySummary:

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from api import endpoints
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Instant, ObjectId, Page
+from api.fields import Body, Flag, Instant, ObjectId, Page
 from api.strict_json import StrictRoute
 from domain.values import Value
 from domain.webhook import EndpointKind
@@ -40,7 +40,7 @@ class ChangeWebhookBody(Body):
     url: Url | None = None
     event_types: EventTypes | None = None
     description: Description | None = None
-    enabled: bool | None = None
+    enabled: Flag | None = None
 
 
 class ShownWebhook(Value):
