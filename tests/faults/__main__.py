@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from tests.faults import rig
+from tests.faults import matrix, rig
 from tests.faults.tiers import TIERS
 
 
@@ -13,7 +13,10 @@ def main() -> int:
     parser.add_argument("--tier", choices=TIERS, default="smoke")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unguarded", action="store_true", help="the negative control: without the ledger")
+    parser.add_argument("--matrix", action="store_true", help="every failpoint with every kind of wish instead")
     given = parser.parse_args()
+    if given.matrix:
+        return go_through_the_matrix()
     worker = rig.UNGUARDED if given.unguarded else rig.GUARDED
     verdict = asyncio.run(rig.run(TIERS[given.tier], given.seed, worker=worker))
     report = verdict.report
@@ -23,6 +26,7 @@ def main() -> int:
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         print(f"{what:<20} {shown}")
     print(f"{'died alone':<20} {[d['component'] for d in report['died alone']]}")
+    print(f"{'did not start':<20} {[d['component'] for d in report['did not start']]}")
     for violation in verdict.violations[:30]:
         print("BROKEN", violation)
     for missing in verdict.void:
@@ -32,6 +36,18 @@ def main() -> int:
         print(f"{len(verdict.duplicates)} done twice: the control {'holds' if verdict.duplicates else 'is void'}")
         return 0 if verdict.duplicates else 2
     return verdict.exit_code
+
+
+def go_through_the_matrix() -> int:
+    outcome = asyncio.run(matrix.run(matrix.CELLS))
+    for violation in outcome.violations:
+        print("BROKEN", violation)
+    for cell in outcome.missed:
+        print("VOID", cell)
+    print(
+        f"{len(outcome.reached)} of {len(matrix.CELLS)} cells, {len(outcome.violations)} violations; {outcome.folder}"
+    )
+    return 1 if outcome.violations else 2 if outcome.missed else 0
 
 
 if __name__ == "__main__":

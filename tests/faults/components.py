@@ -4,8 +4,8 @@ A component that ends by itself is started again, as any supervisor would, and p
 
 import asyncio
 import contextlib
+import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +21,7 @@ import psutil
 
 from adapters.crypto import new_keyset
 from adapters.embedded.postgres import Postgres
+from adapters.embedded.processes import CannotStart
 from schema import migrate
 from settings import child_environment
 from tests.faults.tools import WORLD
@@ -28,6 +29,7 @@ from tests.temporal import DevServer, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 START_AGAIN_S = 0.5
+STARTS = 5
 
 
 class Component(Protocol):
@@ -113,16 +115,28 @@ class Stack:
     down: set[str] = field(default_factory=set)
     """Components somebody killed on purpose and will start again."""
     died_alone: list[dict[str, Any]] = field(default_factory=list)
+    did_not_start: list[dict[str, Any]] = field(default_factory=list)
 
     async def kill(self, name: str) -> None:
         """kill -9, and returns when it is gone."""
         self.down.add(name)
+        # Stopped first: a postmaster that still forks would leave a child behind.
+        send(self.components[name].pids(), signal.SIGSTOP)
         pids = self.components[name].pids()
         send(pids, signal.SIGKILL)
         await gone(pids)
 
     async def start(self, name: str) -> None:
-        await self.components[name].start()
+        """As a supervisor does it: what does not start is tried again, and that is on record."""
+        for left in range(STARTS, 0, -1):
+            try:
+                await self.components[name].start()
+                break
+            except CannotStart:
+                self.did_not_start.append({"at": time.time(), "component": name})
+                if left == 1:
+                    raise
+                await asyncio.sleep(START_AGAIN_S)
         self.down.discard(name)
 
     def pause(self, name: str) -> list[int]:
@@ -140,6 +154,12 @@ class Stack:
                     await asyncio.sleep(START_AGAIN_S)
                     await self.start(name)
             await asyncio.sleep(0.2)
+
+    def arm(self, name: str, failpoint: str) -> Path:
+        """The process kills itself there, once; then the file is gone."""
+        file = self.folder / f"{name}.failpoint"
+        file.write_text(failpoint)
+        return file
 
     async def ready(self, within_s: float = 90) -> None:
         """Returns when everything is there, by the product's own word."""
@@ -168,23 +188,28 @@ async def gone(pids: Iterable[int]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def stack(run: Path, state: Path, *, world_options: dict[str, Any], worker: str) -> AsyncIterator[Stack]:
-    """Everything up and ready. `run` keeps what is evidence, `state` what the components need."""
-    import json
-
+async def stack(
+    run: Path, state: Path, *, world_options: dict[str, Any], worker: str, more: dict[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """Everything up and ready. `run` keeps what is evidence, `state` what the components need. `more` are variables."""
     ports = {name: free_port() for name in ("api", "temporal", "http_port", "smtp_port")}
     (run / "world.json").write_text(json.dumps({**world_options, **ports}))
     world = Child("world", ("-m", "tests.faults.world", str(run)), {}, run / "world.log")
     postgres = PostgresServer(Postgres(state / "postgres"), state / "postgres")
     temporal = TemporalServer(DevServer(state, ports["temporal"]))
     await asyncio.gather(world.start(), postgres.start(), temporal.start())
-    variables = _variables(postgres.url, ports)
+    variables = {**_variables(postgres.url, ports), **(more or {})}
+
+    def own(name: str, module: str) -> Child:
+        failpoint = {"HOLDFAST_FAILPOINT": str(run / f"{name}.failpoint")}
+        return Child(name, ("-m", module), {**variables, **failpoint}, run / f"{name}.log")
+
     components: dict[str, Component] = {
         "postgres": postgres,
         "temporal": temporal,
-        "api": Child("api", ("-m", "api.main"), variables, run / "api.log"),
-        "worker1": Child("worker1", ("-m", worker), variables, run / "worker1.log"),
-        "worker2": Child("worker2", ("-m", worker), variables, run / "worker2.log"),
+        "api": own("api", "api.main"),
+        "worker1": own("worker1", worker),
+        "worker2": own("worker2", worker),
     }
     api_url = f"http://127.0.0.1:{ports['api']}"
     made = Stack(run, variables, components, world, postgres, api_url)
@@ -229,6 +254,6 @@ def _variables(database_url: str, ports: dict[str, int]) -> dict[str, str]:
         "HOLDFAST_SMTP_SENDER": "support@example.com",
         "HOLDFAST_GRACEFUL_STOP": "PT1S",
         "HOLDFAST_LOG_LEVEL": "warning",
+        "HOLDFAST_FAILPOINTS_ENABLED": "true",
         WORLD: f"http://127.0.0.1:{ports['http_port']}",
-        "FAULTS_RUN": secrets.token_hex(4),
     }

@@ -95,26 +95,27 @@ class Load:
                 await asyncio.sleep(max(0.0, begun + r.at - time.monotonic()))
                 try:
                     async with asyncio.timeout(self.patience_s):
-                        await self._story(http, r)
+                        await self.story(http, r)
                 except TimeoutError:
                     self.unanswered.append(r.n)
 
             await asyncio.gather(*(one(r) for r in self.plan))
 
-    async def _story(self, http: httpx2.AsyncClient, r: Request) -> None:
+    async def story(self, http: httpx2.AsyncClient, r: Request) -> None:
+        """One customer's whole story, including the person who decides about it."""
         body = {"customerId": r.customer, "message": SAYS[r.kind], "requestId": "req_1"}
-        answer = await self._until_answered(http, r, "POST", "/chat", body)
+        answer = await self.until_answered(http, r, "POST", "/chat", body)
         handoff = answer.get("handoff")
         if r.kind not in {"approve", "reject"} or not handoff or handoff["kind"] != "approval":
             return
         path = f"/handoffs/{handoff['id']}"
-        shown = await self._until_answered(http, r, "GET", path, None)
+        shown = await self.until_answered(http, r, "GET", path, None)
         if r.kind == "approve":
-            await self._until_answered(http, r, "POST", f"{path}/approve", {"digest": shown["digest"]})
+            await self.until_answered(http, r, "POST", f"{path}/approve", {"digest": shown["digest"]})
         else:
-            await self._until_answered(http, r, "POST", f"{path}/reject", {"note": "no"})
+            await self.until_answered(http, r, "POST", f"{path}/reject", {"note": "no"})
 
-    async def _until_answered(
+    async def until_answered(
         self, http: httpx2.AsyncClient, r: Request, method: str, path: str, body: dict[str, Any] | None
     ) -> dict[str, Any]:
         """What a good client does: the same again until there is an answer, with a little patience in between."""

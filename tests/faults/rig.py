@@ -50,8 +50,7 @@ class Verdict:
 
 async def run(tier: Tier, seed: int, *, name: str = "", worker: str = GUARDED) -> Verdict:
     """Load and blows together, then quiet, then the checker as a process of its own."""
-    folder = RUNS / (name or f"{time.strftime('%m%d-%H%M%S')}-{seed}")
-    folder.mkdir(parents=True)
+    folder = fresh_folder(name or str(seed))
     options = {"seed": seed, "rate": tier.fault_rate, "mail_rate": tier.mail_fault_rate}
     begun = time.time()
     with tempfile.TemporaryDirectory(prefix="holdfast-faults-") as state:
@@ -68,22 +67,29 @@ async def run(tier: Tier, seed: int, *, name: str = "", worker: str = GUARDED) -
             took["load"] = round(time.time() - started, 1)
             started = time.time()
             await running.ready()
-            await _quiet(running, tier.quiet_s)
+            await until_quiet(running, tier.quiet_s)
             took["until quiet"] = round(time.time() - started, 1)
-            found = await _check(folder)
+            found = await check(folder)
     dealt = {**nemesis.dealt, "faults": sum(found["figures"]["faults"].values()),
              "kinds of fault": len(found["figures"]["faults"])}  # fmt: skip
     void = [f"{what}: {dealt.get(what, 0)} of {least}" for what, least in tier.least.items()
             if dealt.get(what, 0) < least]  # fmt: skip
     report = {
         "seed": seed, "took_s": took, "dealt": dealt, "void": void,
-        "died alone": running.died_alone, "unanswered": load.unanswered, **found,
+        "died alone": running.died_alone, "did not start": running.did_not_start,
+        "unanswered": load.unanswered, **found,
     }  # fmt: skip
     (folder / "report.json").write_text(json.dumps(report, indent=2))
     return Verdict(folder, found["violations"], void, report)
 
 
-async def _quiet(running: Stack, within_s: float) -> None:
+def fresh_folder(name: str) -> Path:
+    folder = RUNS / f"{time.strftime('%m%d-%H%M%S')}-{name}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+async def until_quiet(running: Stack, within_s: float) -> None:
     """Until nothing is under way any more, or the time is up: then the checker finds what is stuck."""
     deadline = time.monotonic() + within_s
 
@@ -91,11 +97,12 @@ async def _quiet(running: Stack, within_s: float) -> None:
         with psycopg.Connection[Row].connect(running.postgres.url, row_factory=dict_row) as connection:
             return open_work(connection)
 
-    while await asyncio.to_thread(look) and time.monotonic() < deadline:  # noqa: ASYNC110 - a database tells nobody
+    while await asyncio.to_thread(look) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.25)
 
 
-async def _check(folder: Path) -> dict[str, Any]:
+async def check(folder: Path) -> dict[str, Any]:
+    """What the checker says, which is a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.faults.check", str(folder), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

@@ -22,6 +22,8 @@ from domain.values import Intent, Json, Value
 
 WORLD = "FAULTS_WORLD"
 """The variable that names the world's URL."""
+TIMEOUT_S = "FAULTS_TOOL_TIMEOUT_S"
+"""The variable that says how long a tool waits for the world."""
 
 
 class NoArguments(Value):
@@ -61,7 +63,7 @@ def _tool(name: str, system: str, *, idempotent: bool) -> AnyTool:
         run=run,
         effect=EffectClass.WRITE,
         idempotent=idempotent,
-        timeout=timedelta(seconds=1.5),
+        timeout=timedelta(seconds=float(os.environ.get(TIMEOUT_S, "1.5"))),
     )
 
 

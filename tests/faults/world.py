@@ -31,12 +31,14 @@ REFUSE, BUSY, DROP, LATE_503, HANG, DRIP, GARBAGE, ERROR_BODY = (
     "garbage",
     "200-with-error",
 )
+HOLD = "hold"
+"""Only on demand: it does the work and answers a second later."""
 DEFER, REJECT, ACCEPT_THEN_DROP = "451", "550", "accept-then-drop"
 TOOL_FAULTS = (REFUSE, BUSY, DROP, LATE_503, HANG, DRIP, GARBAGE, ERROR_BODY)
 MAIL_FAULTS = (DEFER, REJECT, ACCEPT_THEN_DROP)
 MAIL_ANSWERS = {DEFER: "451 try again later", REJECT: "550 no such mailbox"}
 HOOK_FAULTS = (BUSY, DROP)
-EXECUTES = frozenset({None, DROP, LATE_503, HANG, DRIP, GARBAGE})
+EXECUTES = frozenset({None, DROP, LATE_503, HANG, DRIP, GARBAGE, HOLD})
 """Faults that come after the work was done."""
 
 
@@ -49,6 +51,10 @@ class Dice:
     rate: float
 
     def fault(self, key: str, nth: int, faults: tuple[str, ...], most: int = 2) -> str | None:
+        """`cust~hang` hangs at the first call, `cust~!hang` at every one."""
+        _, scripted, wanted = key.partition("~")
+        if scripted:
+            return wanted.lstrip("!") if nth == 1 or wanted.startswith("!") else None
         if nth > most:
             return None
         digest = hashlib.sha256(f"{self.seed}:{key}:{nth}".encode()).digest()
@@ -113,7 +119,7 @@ class World:
         nth = self._count(f"mail:{address}")
         fault = self.mail_dice.fault(f"mail:{address}", nth, MAIL_FAULTS, most=1)  # the next try is a minute off
         self.write(
-            kind="mail", key=key, to=list(envelope.rcpt_tos), nth=nth, fault=fault, executed=fault not in {DEFER, REJECT},
+            kind="mail", key=key, to=list(envelope.rcpt_tos), nth=nth, fault=fault, executed=fault not in MAIL_ANSWERS,
             body=hashlib.sha256(message.as_string().partition("\n\n")[2].encode()).hexdigest(),
         )  # fmt: skip
         if fault == ACCEPT_THEN_DROP:
@@ -138,6 +144,9 @@ async def _answer_tool(fault: str | None, reference: str, writer: asyncio.Stream
     good = json.dumps({"reference": reference}).encode()
     if fault == HANG:
         await asyncio.sleep(30)
+    elif fault == HOLD:
+        await asyncio.sleep(1)
+        await _say(writer, 200, good)
     elif fault == DRIP:
         await _drip(writer, good)
     elif fault in TOOL_ANSWERS:
