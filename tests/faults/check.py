@@ -47,9 +47,12 @@ SELECT e.*, coalesce((SELECT v.state FROM effect_events v WHERE v.organisation =
     AND v.state IN ('confirmed', 'failed', 'unknown')), 'open') AS state
 FROM effects e
 """
+# A mail the server refused for good waits among the dead letters, where a person may send it after all.
+NO_VERDICT = f"""SELECT id FROM ({EFFECTS}) e WHERE state = 'open' AND NOT EXISTS (SELECT FROM deliveries d
+    WHERE (d.organisation, d.effect_id, d.status) = (e.organisation, e.id, 'dead_letter') AND d.reason IS NOT NULL)"""
 OPEN_WORK = {
     "interactions running": "SELECT id FROM interactions WHERE status = 'running'",
-    "effects without a verdict": f"SELECT id FROM ({EFFECTS}) e WHERE state = 'open'",
+    "effects without a verdict": NO_VERDICT,
     "deliveries pending": "SELECT id FROM deliveries WHERE status = 'pending'",
     "decisions untold": "SELECT id FROM handoffs WHERE decision IS NOT NULL AND told_at IS NULL",
     "approvals not carried out": "SELECT id FROM handoffs WHERE decision = 'approved' AND consumed_at IS NULL",
@@ -210,6 +213,36 @@ def one_verdict_each(e: Evidence) -> None:
             e.broken("ledger and world differ", table=table, key=key, done=key in made)
 
 
+EVENT_OF = {
+    "completed": "interaction.completed",
+    "refused": "interaction.refused",
+    "waiting_for_human": "interaction.waiting_for_human",
+}
+
+
+def every_event_was_told(e: Evidence) -> None:
+    """W-3, W-5, where somebody listens: how an interaction stands is one event; each is delivered at least once, under
+    one id and with one text; what the receiver heard is an event."""
+    if not e.rows("SELECT id FROM webhook_endpoints"):
+        return
+    events = e.rows("SELECT * FROM webhook_events")
+    heard = _by([j for j in e.journal if j["kind"] == "webhook"], "key")
+    for event in events:
+        calls = heard[event["id"]]
+        if not any(c["executed"] for c in calls):
+            e.broken("event not delivered", event=event["id"], type=event["type"], calls=len(calls))
+        if len({c["body"] for c in calls}) > 1:
+            e.broken("two texts under one webhook-id", event=event["id"])
+    for stranger in heard.keys() - {event["id"] for event in events}:
+        e.broken("webhook of no event", webhook_id=stranger)
+    told = Counter((event["subject"], event["type"]) for event in events)
+    for interaction in e.interactions.values():
+        wanted = EVENT_OF.get(interaction["status"])
+        if wanted and told[interaction["id"], wanted] != 1:
+            e.broken("events of an interaction", interaction=interaction["id"], status=interaction["status"],
+                     events=told[interaction["id"], wanted])  # fmt: skip
+
+
 CHECKS = (
     nothing_is_stuck,
     everybody_was_answered,
@@ -222,6 +255,7 @@ CHECKS = (
     money_is_conserved,
     nothing_large_without_a_yes,
     one_verdict_each,
+    every_event_was_told,
 )
 
 
@@ -239,6 +273,7 @@ def figures(e: Evidence) -> Row:
         "faults": dict(sorted(faults.items())),
         "mails taken": len(seen),
         "mails taken again": len(seen) - len({m["key"] for m in seen}),
+        "webhooks heard": sum(j["kind"] == "webhook" for j in e.journal),
         "outside calls": sum(len(c) for c in e.calls.values()),
         "outside effects done": sum(c["executed"] for cs in e.calls.values() for c in cs),
     }

@@ -112,6 +112,7 @@ class Stack:
     world: Child
     postgres: PostgresServer
     api_url: str
+    world_url: str
     down: set[str] = field(default_factory=set)
     """Components somebody killed on purpose and will start again."""
     died_alone: list[dict[str, Any]] = field(default_factory=list)
@@ -212,7 +213,7 @@ async def stack(
         "worker2": own("worker2", worker),
     }
     api_url = f"http://127.0.0.1:{ports['api']}"
-    made = Stack(run, variables, components, world, postgres, api_url)
+    made = Stack(run, variables, components, world, postgres, api_url, variables[WORLD])
     watching: asyncio.Task[None] | None = None
     try:
         await asyncio.to_thread(migrate.upgrade, postgres.url)

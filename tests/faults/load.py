@@ -27,6 +27,11 @@ WEIGHTS = {"refund": 6, "approve": 3, "reject": 1, "ticket": 3, "question": 1, "
 
 
 AIM_S = 0.25
+EVENTS = [
+    *(f"interaction.{how}" for how in ("completed", "refused", "failed", "waiting_for_human")),
+    *(f"handoff.{how}" for how in ("opened", "decided", "breached")),
+    "delivery.dead_letter",
+]
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,12 @@ class Load:
                     (await http.put(f"/customers/{r.customer}/invoices/inv_1", json=invoice)).raise_for_status()
 
             await asyncio.gather(*(one(r) for r in self.plan))
+
+    async def listen(self, hook: str) -> None:
+        """From now on somebody wants to hear of everything."""
+        body = {"url": hook, "eventTypes": EVENTS}
+        async with httpx2.AsyncClient(base_url=self.url, timeout=30) as http:
+            (await http.post("/webhooks", json=body)).raise_for_status()
 
     async def run(self) -> None:
         """Returns when everybody was answered or lost patience."""

@@ -60,6 +60,8 @@ async def run(tier: Tier, seed: int, *, name: str = "", worker: str = GUARDED) -
             blows = [blow.at for blow in tier.plan.blows(seed)]
             load = Load(running.api_url, folder, requests(tier.n, tier.plan.span_s, seed, blows))
             await load.seed()
+            if tier.webhooks:
+                await load.listen(f"{running.world_url}/hook")
             nemesis = Nemesis(running, tier.plan, seed)
             took = {"set up": round(time.time() - begun, 1)}
             started = time.time()

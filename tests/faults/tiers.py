@@ -14,6 +14,8 @@ class Tier:
     fault_rate: float = 0.4
     mail_fault_rate: float = 0.2
     """A mail that did not get through is tried again a minute later."""
+    webhooks: bool = True
+    """Whether somebody listens."""
     quiet_s: float = 120
 
 

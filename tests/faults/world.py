@@ -104,7 +104,7 @@ class World:
 
     async def _hook(self, webhook_id: str, body: bytes, writer: asyncio.StreamWriter) -> None:
         nth = self._count(f"hook:{webhook_id}")
-        fault = self.dice.fault(f"hook:{webhook_id}", nth, HOOK_FAULTS)
+        fault = self.dice.fault(f"hook:{webhook_id}", nth, HOOK_FAULTS, most=1)
         self.write(
             kind="webhook", key=webhook_id, nth=nth, fault=fault, executed=fault != BUSY,
             body=hashlib.sha256(body).hexdigest(),
