@@ -22,6 +22,7 @@ from activities.decisions import DecisionActivities
 from activities.deliveries import DeliveryActivities
 from activities.handoffs import HandoffActivities
 from activities.replies import ReplyActivities
+from activities.rollups import RollupActivities
 from activities.tools import ToolActivities
 from adapters.crypto import TinkSecretBox
 from adapters.failpoints import KillingFailpoints, NoFailpoints
@@ -53,6 +54,7 @@ from workflows.runtime import (
     precompile,
     start_tracing,
 )
+from workflows.schedules import ensure_schedules
 
 RETRY_S = 1.0
 
@@ -119,6 +121,7 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
     handoffs = HandoffActivities(db, tools=tools, now=now_)
     clocks = ClockActivities(db, now=now_, failpoints=points)
     carriers = Carriers(tools, parts.mail, parts.webhooks, parts.chat, parts.secrets, parts.extra, now_)
+    rollups = RollupActivities(db, now=now_)
     deliveries = DeliveryActivities(db, carriers=carriers, now=now_, failpoints=points)
     return Worker(
         client,
@@ -136,6 +139,7 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
             clocks.keep_time,
             deliveries.send,
             deliveries.give_up,
+            rollups.roll,
         ],
         max_cached_workflows=settings.worker_cached_workflows,
         max_concurrent_activities=settings.worker_activities,
@@ -160,6 +164,7 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         if client is None:
             return
         await ensure_search_attributes(client)
+        await ensure_schedules(client, settings.task_queue)
         parts = Parts.of(settings)
         precompile()
         # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.

@@ -26,10 +26,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from api.deps import Services
-from domain.errors import DependencyDown
+from domain.errors import DependencyDown, HoldfastError
 from domain.interaction import InteractionRef, InteractionResult, InteractionStatus
 from domain.values import Json, OrganisationId
 from schema.interactions import Claimed, Interaction, InteractionRepository, NewInteraction
+from schema.rollups import count_replay
 from workflows import ids
 from workflows.attributes import CHANNEL, CONVERSATION, CUSTOMER, MODE, ORGANISATION, STATUS
 from workflows.interaction import InteractionWorkflow
@@ -56,6 +57,9 @@ async def take(services: Services, organisation: OrganisationId, new: NewInterac
     services.failpoints.hit("F1")
     claimed = await services.db.one_by_one(organisation, lambda session: InteractionRepository(session).claim(new))
     services.failpoints.hit("F2")
+    if not claimed.created:
+        with contextlib.suppress(HoldfastError):  # worth knowing, not worth failing for
+            await count_replay(services.db, organisation, new.mode, services.now())
     if claimed.interaction.answer is not None:
         return Taken(claimed.interaction, claimed.interaction.answer, replayed=True)
     ref = InteractionRef(

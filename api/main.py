@@ -25,6 +25,7 @@ from api.routes import (
     chat,
     conversations,
     customers,
+    dashboard,
     debug,
     deliveries,
     handoffs,
@@ -107,6 +108,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         error_codes,
         health,
         metrics,
+        dashboard,
         *((debug,) if settings.local else ()),
     ):
         app.include_router(noun.router)

@@ -71,6 +71,7 @@ class DeliveryEventRow(OrganisationRow, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["organisation", "delivery_id"], ["deliveries.organisation", "deliveries.id"]),
         Index("delivery_events_by_delivery", "organisation", "delivery_id", "at"),
+        Index("delivery_events_by_time", "organisation", "at"),
     )
 
     id: str = Field(primary_key=True)

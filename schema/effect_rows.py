@@ -65,6 +65,8 @@ class EffectEventRow(OrganisationRow, table=True):
             unique=True,
             postgresql_where=text("state IN ('confirmed', 'failed', 'unknown')"),
         ),
+        Index("effect_events_by_time", "organisation", "at"),
+        Index("effect_events_unknown", "organisation", "at", postgresql_where=text("state = 'unknown'")),
         Index(
             "effect_events_undone", "organisation", "effect_id", unique=True, postgresql_where=text("state = 'undone'")
         ),

@@ -68,6 +68,7 @@ class HandoffEventRow(OrganisationRow, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["organisation", "handoff_id"], ["handoffs.organisation", "handoffs.id"]),
         Index("handoff_events_by_handoff", "organisation", "handoff_id", "at", "id"),
+        Index("handoff_events_by_time", "organisation", "at"),
     )
 
     id: str = Field(primary_key=True)

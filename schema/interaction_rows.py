@@ -38,6 +38,15 @@ class InteractionRow(OrganisationRow, table=True):
             "interactions_by_status", "organisation", "status", "created_at", "id",
             postgresql_where=text("status <> 'completed'"),
         ),
+        Index("interactions_answered", "organisation", "answered_at", postgresql_where=text("answered_at IS NOT NULL")),
+        Index(
+            "interactions_finished_later", "organisation", "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL AND finished_at IS DISTINCT FROM answered_at"),
+        ),
+        Index(
+            "interactions_unfinished", "organisation", "status", "created_at",
+            postgresql_where=text("finished_at IS NULL"),
+        ),
         Index("interactions_shadow", "organisation", "created_at", "id", postgresql_where=text("mode = 'shadow'")),
     )  # fmt: skip
 

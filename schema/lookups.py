@@ -1,6 +1,7 @@
 """The only questions that may be asked across organisations. Each is one narrow function in the database."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 
@@ -42,8 +43,23 @@ class ToSeal:
     """0: nothing is sealed yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """So many things of one kind are open, in the whole installation."""
+
+    measure: str
+    """`interactions`, `handoffs`, `handoffs_overdue`, `untold`, `deliveries`, `unknown_effects`, `unsealed`, `rolled`:
+    the last two count organisations."""
+    kind: str
+    count: int
+    since: datetime | None
+    """The oldest of them."""
+
+
 RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes FROM resolve_api_key(:hash)")
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
 AUDIT_TO_SEAL = text("SELECT organisation, last_batch FROM audit_to_seal(:after, :since, :every_one, :limit)")
+ORGANISATIONS_WITH_FACTS = text("SELECT organisation FROM organisations_with_facts(:after, :limit)")
+STANDING_NOW = text("SELECT measure, kind, count, since FROM standing_now()")

@@ -19,10 +19,13 @@ from schema.failures import NOT_MIGRATED, translated
 from schema.lookups import (
     AUDIT_TO_SEAL,
     CHANGED_HANDOFFS,
+    ORGANISATIONS_WITH_FACTS,
     RESOLVE_API_KEY,
+    STANDING_NOW,
     UNTOLD_DELIVERIES,
     UNTOLD_HANDOFFS,
     ResolvedKey,
+    Standing,
     ToSeal,
     UntoldDelivery,
     UntoldHandoff,
@@ -164,6 +167,16 @@ class Database:
         values = {"after": after, "since": since, "every_one": every_one, "limit": limit}
         rows = await self._one_by_one(_NOBODY, lambda session: session.all(AUDIT_TO_SEAL, **values))
         return tuple(ToSeal(OrganisationId(r.organisation), r.last_batch) for r in rows)
+
+    async def organisations_with_facts(self, *, after: str, limit: int = 200) -> tuple[OrganisationId, ...]:
+        """Organisations, by name after `after`, for which something can be counted."""
+        rows = await self._one_by_one(_NOBODY, lambda s: s.all(ORGANISATIONS_WITH_FACTS, after=after, limit=limit))
+        return tuple(OrganisationId(row.organisation) for row in rows)
+
+    async def standing_now(self) -> tuple[Standing, ...]:
+        """How much is open, over all organisations."""
+        rows = await self._one_by_one(_NOBODY, lambda session: session.all(STANDING_NOW))
+        return tuple(Standing(r.measure, r.kind, r.count, r.since) for r in rows)
 
     async def ping(self) -> None:
         """Returns if a statement can be run; else `DependencyDown`."""

@@ -21,6 +21,7 @@ from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
 from schema.organisations import OrganisationTableRow
 from schema.refunds import RefundRow
+from schema.rollups import MetricHourRow, MetricWatermarkRow
 from schema.tickets import TicketRow
 from schema.wakes import HandoffWakeRow
 from schema.webhooks import WebhookEndpointRow, WebhookSecretRow
@@ -61,4 +62,6 @@ ALL_ROWS: tuple[type[Row], ...] = (
     AuditEventRow,
     AuditSealRow,
     AuditBatchRow,
+    MetricHourRow,
+    MetricWatermarkRow,
 )

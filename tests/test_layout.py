@@ -133,7 +133,9 @@ def test_every_activity_and_workflow_has_an_explicit_temporal_name() -> None:
     for path in sources("activities", "workflows"):
         for decorator in re.findall(r"@(?:activity|workflow)\.defn(\([^)]*\))?", path.read_text()):
             assert "name=" in decorator, f"{path.name}: histories outlive modules, so names are explicit"
-    assert {workflow._Definition.must_from_class(w).name for w in WORKFLOWS} == {"interaction", "handoff", "delivery"}
+    assert {workflow._Definition.must_from_class(w).name for w in WORKFLOWS} == {
+        "interaction", "handoff", "delivery", "rollup",
+    }  # fmt: skip
 
 
 def test_every_registered_activity_is_dotted() -> None:

@@ -15,6 +15,8 @@ HANDOFF_WORKFLOW = "handoff"
 DELIVERY_WORKFLOW = "delivery"
 """The same for `DeliveryWorkflow`."""
 
+ROLLUP_WORKFLOW = "rollup"
+
 _OPAQUE = re.compile(
     r"(?:cust|customer|client|acct|account|user|usr|req|request|msg|evt|event|ord|order|inv|invoice|tick|ticket|int|cnv|http)"
     r"[_-](?:[0-9]{1,6}|[0-9a-f]{16,64}|[0-9A-HJKMNP-TV-Z]{26})"

@@ -46,3 +46,13 @@ OUTSIDE = RegularOptions(
     ),
 )
 """Leaves our database: mail, other people's systems. Attempts are few, the ledger settles what stays open."""
+
+SWEEP = RegularOptions(
+    start_to_close_timeout=timedelta(minutes=30),
+    schedule_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(seconds=60),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
+    ),
+)
+"""Goes through every organisation, as a schedule asks. The next run does what this one could not."""

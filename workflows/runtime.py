@@ -23,9 +23,10 @@ from workflows.attributes import SEARCH_ATTRIBUTES
 from workflows.delivery import DeliveryWorkflow
 from workflows.handoff import HandoffWorkflow
 from workflows.interaction import InteractionWorkflow
+from workflows.rollup import RollupWorkflow
 from workflows.sandbox import LeanSandbox
 
-WORKFLOWS: tuple[type, ...] = (InteractionWorkflow, HandoffWorkflow, DeliveryWorkflow)
+WORKFLOWS: tuple[type, ...] = (InteractionWorkflow, HandoffWorkflow, DeliveryWorkflow, RollupWorkflow)
 
 SANDBOX = LeanSandbox(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(

@@ -129,6 +129,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/notifications"): ("/notifications", None, {"operator", "builder"}),
     ("post", "/notifications/{notificationId}/read"): (
         "/notifications/ntf_missing0/read", None, {"operator", "builder"}),
+    ("get", "/metrics/dashboard"): ("/metrics/dashboard", None, {"operator", "auditor"}),
     ("get", "/debug/mail"): ("/debug/mail", None, {"admin"}),
     ("get", "/debug/mail/{name}"): (f"/debug/mail/{'0' * 32}", None, {"admin"}),
     ("get", "/debug/outbox"): ("/debug/outbox", None, {"admin"}),

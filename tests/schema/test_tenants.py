@@ -33,6 +33,7 @@ from schema.interactions import InteractionRepository
 from schema.invoices import InvoiceRepository
 from schema.notifications import NotificationRepository
 from schema.organisations import OrganisationRepository
+from schema.rollups import RollupRepository
 from schema.session import APP_ROLE, Database, Session
 from schema.tables import ALL_ROWS
 from schema.takeovers import TakeoverRepository
@@ -100,6 +101,7 @@ async def something_in_every_table(db: Database, organisation: OrganisationId) -
         await deliveries.mark(delivery_id, DeliveryStatus.DELIVERED, NOW)
         await AuditRepository(session).append(AuditEvent(NOW, "agent", "ticket.created", "tkt_1"))
         await _something_outgoing(session, delivery_id)
+        await RollupRepository(session).roll(NOW + timedelta(hours=1))
 
 
 async def _something_outgoing(session: Session, delivered: DeliveryId) -> None:

@@ -1,0 +1,51 @@
+"""`GET /metrics/dashboard`: how an organisation is doing, for machines and for people."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import CallerDep, Scope
+from api.deps import ServicesDep
+from api.fields import Instant
+from api.strict_json import StrictRoute
+from domain.dashboard import HOUR, LONGEST, Dashboard, Window
+from domain.errors import RequestInvalid
+from schema.dashboards import DashboardRepository
+
+router = APIRouter(prefix="/metrics", tags=["oversight"], route_class=StrictRoute)
+
+USUAL = timedelta(days=1)
+
+
+class DashboardQuery(BaseModel):
+    """Bounds of the window, widened to whole hours. A parameter we do not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
+
+    begin: Instant | None = Field(None, alias="from", description="A day before `to` where it is left out.")
+    end: Instant | None = Field(None, alias="to", description="Now where it is left out.")
+
+    def window(self, now: datetime) -> Window:
+        """At least an hour, at most 92 days."""
+        end = _whole_hour((self.end or now) + HOUR - datetime.resolution)
+        begin = _whole_hour(self.begin or end - USUAL)
+        if not timedelta() < end - begin <= LONGEST:
+            raise RequestInvalid(f"from must lie before to, by {LONGEST.days} days at most", fields=["from", "to"])
+        return Window(begin=begin, end=end)
+
+
+def _whole_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+@router.get("/dashboard", summary="How it is going: rates, times, backlog, deliveries, effects")
+async def get_dashboard(
+    query: Annotated[DashboardQuery, Query()], caller: CallerDep, services: ServicesDep
+) -> Dashboard:
+    """The last 24 hours, or the window between `from` and `to`; the backlog is always as it stands now."""
+    caller.need(Scope.OPERATOR, Scope.AUDITOR)
+    now = services.now()
+    async with services.db.transaction(caller.organisation, frozen=True) as session:
+        return await DashboardRepository(session).show(query.window(now), now)

@@ -1,0 +1,66 @@
+"""What runs by the clock, as a table."""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from workflows import ids
+
+
+@dataclass(frozen=True)
+class Recurring:
+    """A workflow without input that runs again and again; a run that takes longer is left to finish."""
+
+    id: str
+    workflow: str
+    every: timedelta
+
+    def schedule(self, task_queue: str) -> Schedule:
+        return Schedule(
+            action=ScheduleActionStartWorkflow(self.workflow, id=self.id, task_queue=task_queue),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every)]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=self.every),
+        )
+
+
+SCHEDULES = (Recurring("rollups", ids.ROLLUP_WORKFLOW, timedelta(minutes=1)),)
+
+
+async def ensure_schedules(client: Client, task_queue: str) -> None:
+    """Makes every schedule, or brings one that is there to what the table says; who paused it finds it paused. Safe to
+    repeat, and for many workers at once."""
+    for each in SCHEDULES:
+        try:
+            await client.create_schedule(each.id, each.schedule(task_queue))
+        except ScheduleAlreadyRunningError:
+            await _update(client, each, task_queue)
+
+
+async def _update(client: Client, wanted: Recurring, task_queue: str) -> None:
+    def changed(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        before, now = found.description.schedule, wanted.schedule(task_queue)
+        if _says(before) == _says(now):
+            return None
+        return ScheduleUpdate(dataclasses.replace(now, state=before.state))
+
+    await client.get_schedule_handle(wanted.id).update(changed)
+
+
+def _says(schedule: Schedule) -> tuple[object, ...]:
+    action = schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    every = [interval.every for interval in schedule.spec.intervals]
+    return action.workflow, action.task_queue, every, schedule.policy.overlap
