@@ -1,12 +1,13 @@
 """`GET /metrics/dashboard`: how an organisation is doing, for machines and for people."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import CallerDep, Scope
+from api.dashboard_page import asks_for_page, page
 from api.deps import ServicesDep
 from api.fields import Instant
 from api.strict_json import StrictRoute
@@ -40,12 +41,29 @@ def _whole_hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-@router.get("/dashboard", summary="How it is going: rates, times, backlog, deliveries, effects")
+PAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+
+
+@router.get(
+    "/dashboard",
+    summary="How it is going: rates, times, backlog, deliveries, effects",
+    response_model=Dashboard,
+    responses=PAGE,
+)
 async def get_dashboard(
-    query: Annotated[DashboardQuery, Query()], caller: CallerDep, services: ServicesDep
-) -> Dashboard:
-    """The last 24 hours, or the window between `from` and `to`; the backlog is always as it stands now."""
+    query: Annotated[DashboardQuery, Query()],
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+) -> Dashboard | Response:
+    """The last 24 hours, or the window between `from` and `to`; the backlog is always as it stands now. A page for a
+    browser."""
     caller.need(Scope.OPERATOR, Scope.AUDITOR)
     now = services.now()
     async with services.db.transaction(caller.organisation, frozen=True) as session:
-        return await DashboardRepository(session).show(query.window(now), now)
+        shown = await DashboardRepository(session).show(query.window(now), now)
+    if asks_for_page(request):
+        return page(shown, caller.organisation, now)
+    response.headers["Vary"] = "Accept"
+    return shown

@@ -1,10 +1,18 @@
 """`GET /metrics/dashboard`: what was said and done, counted, whether or not it was rolled up yet."""
 
+import base64
+import hashlib
+import re
 import secrets
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from temporalio.client import ScheduleActionStartWorkflow
 
+from api.dashboard_page import page
+from domain.dashboard import Dashboard
+from domain.values import OrganisationId
 from tests.api.conftest import Api
 from tests.api.wire import problem_of
 from workflows import ids
@@ -95,5 +103,81 @@ async def test_the_schedule_is_there_once_however_often_a_worker_starts(api: Api
     assert {entry.id for entry in found} <= {each.id for each in SCHEDULES}
     (rollups,) = [each for each in SCHEDULES if each.workflow == ids.ROLLUP_WORKFLOW]
     handle = temporal.get_schedule_handle(rollups.id)
-    assert (await handle.describe()).schedule.action.task_queue == queue  # type: ignore[union-attr]
+    action = (await handle.describe()).schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert action.task_queue == queue
     await handle.delete()
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_a_browser_gets_a_page_that_loads_nothing_and_runs_nothing(api: Api) -> None:
+    customer = await api.customer()
+    await api.http.post("/chat", json={"customerId": customer, "message": "let me talk to a human"})
+    answer = await api.http.get("/metrics/dashboard", headers=BROWSER)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["vary"] == "Accept"
+    assert (await api.http.get("/metrics/dashboard")).headers["vary"] == "Accept"
+    html = answer.text
+    assert "handoffs: takeover" in html
+    style = html.split("<style>")[1].split("</style>")[0]
+    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{hashed}';")
+    assert "unsafe" not in policy
+    assert not re.search(r"<script|<link|<img|<iframe|\ssrc=|\son\w+=|\sstyle=|https?://|url\(|@import", html)
+
+
+async def test_the_page_is_well_formed_and_full_of_what_is_in_the_json(api: Api) -> None:
+    shown = Dashboard.model_validate(await dashboard(api))
+    html = bytes(page(shown, OrganisationId("<b>&"), shown.end).body).decode()
+    assert "&lt;b&gt;&amp;" in html
+    seen = Elements()
+    seen.feed(html)
+    assert (seen.open, seen.wrong) == ([], [])
+    for policy in shown.policies[:12]:
+        assert policy.code.replace("_", " ") in html
+
+
+class Elements(HTMLParser):
+    """Every element that is opened is closed, in order."""
+
+    EMPTY = frozenset({"meta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+
+def test_negative_control_an_element_left_open_is_seen() -> None:
+    seen = Elements()
+    seen.feed("<ul><li></ul>")
+    assert seen.wrong or seen.open
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_page"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/html", True),
+        ("text/html, application/json", False),
+    ],
+)
+async def test_who_gets_the_page(api: Api, accept: str, is_page: bool) -> None:
+    answer = await api.http.get("/metrics/dashboard", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("text/html") is is_page
