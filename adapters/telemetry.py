@@ -1,6 +1,7 @@
 """Metrics and traces. Nothing personal leaves: labels are ours and few, and spans keep only what is listed here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,7 +17,9 @@ from opentelemetry.util.types import AttributeValue
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from adapters.standing import StandingCollector
 from domain.handoff import HandoffDecision
+from domain.standing import Standing
 from domain.values import Mode
 
 WAIT_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -64,6 +67,13 @@ class PrometheusMeters:
             "holdfast.idempotency.conflicts", description="Request ids that came again with another body."
         )
         self._conflicts.add(0)
+        self._verifications = meter.create_counter(
+            "holdfast.audit.verifications", description="Audit chains that were verified, by verdict."
+        )
+        for verdict in ("whole", "broken"):
+            self._verifications.add(0, {"verdict": verdict})
+        self._standing = StandingCollector()
+        self._registry.register(self._standing)
 
     def answered(self, outcome: str, mode: Mode, *, replayed: bool, waited_s: float) -> None:
         """`outcome` is a decision's outcome, `pending` for a 202, or `none` for an answer without a decision."""
@@ -77,6 +87,14 @@ class PrometheusMeters:
     def conflicted(self) -> None:
         """A request id was used for another body."""
         self._conflicts.add(1)
+
+    def verified(self, *, whole: bool) -> None:
+        """An audit chain is as it was written, or not."""
+        self._verifications.add(1, {"verdict": "whole" if whole else "broken"})
+
+    def stands(self, standing: Sequence[Standing], ready: Mapping[str, bool], now: datetime) -> None:
+        """How much is open, and which parts of what this process needs are there, until said anew."""
+        self._standing.said = standing, ready, now
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Every metric as Prometheus reads it, in the format `accept` prefers, and its content type."""

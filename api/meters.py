@@ -1,10 +1,13 @@
 """What routes count. The entry point plugs in where it goes."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from domain.handoff import HandoffDecision
+from domain.standing import Standing
 from domain.values import Mode
 
 
@@ -21,6 +24,14 @@ class Meters(Protocol):
 
     def conflicted(self) -> None:
         """A request id came again with another body."""
+        ...
+
+    def verified(self, *, whole: bool) -> None:
+        """An audit chain was verified, and is as it was written, or not."""
+        ...
+
+    def stands(self, standing: Sequence[Standing], ready: Mapping[str, bool], now: datetime) -> None:
+        """How much is open, and which parts of what this process needs are there, until said anew."""
         ...
 
     def exposition(self, accept: str) -> tuple[bytes, str]:

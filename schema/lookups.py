@@ -1,7 +1,6 @@
 """The only questions that may be asked across organisations. Each is one narrow function in the database."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import text
 
@@ -41,19 +40,6 @@ class ToSeal:
     organisation: OrganisationId
     last_batch: int
     """0: nothing is sealed yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """So many things of one kind are open, in the whole installation."""
-
-    measure: str
-    """`interactions`, `handoffs`, `handoffs_overdue`, `untold`, `deliveries`, `unknown_effects`, `unsealed`, `rolled`:
-    the last two count organisations."""
-    kind: str
-    count: int
-    since: datetime | None
-    """The oldest of them."""
 
 
 RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes FROM resolve_api_key(:hash)")

@@ -14,6 +14,7 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import Executable, TextClause, text
 
 from domain.errors import DependencyDown, HoldfastError
+from domain.standing import Standing
 from domain.values import DeliveryId, HandoffId, OrganisationId
 from schema.failures import NOT_MIGRATED, translated
 from schema.lookups import (
@@ -25,7 +26,6 @@ from schema.lookups import (
     UNTOLD_DELIVERIES,
     UNTOLD_HANDOFFS,
     ResolvedKey,
-    Standing,
     ToSeal,
     UntoldDelivery,
     UntoldHandoff,

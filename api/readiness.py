@@ -1,0 +1,44 @@
+"""What this process needs, and which of it is away."""
+
+import asyncio
+from typing import Any
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+from api.deps import Services
+from domain.errors import DependencyDown
+
+PROBE_S = 2.0
+BEHIND = {"postgres": "migrations", "temporal": "worker"}
+"""Who is away hides how it stands with what is asked through it."""
+
+
+async def what_is_missing(services: Services) -> tuple[str, ...]:
+    """Among `postgres`, `migrations`, `temporal`, `worker`; within `PROBE_S`."""
+    postgres, temporal = await asyncio.gather(_postgres(services), _temporal(services))
+    return (*postgres, *temporal)
+
+
+async def _postgres(services: Services) -> tuple[str, ...]:
+    try:
+        async with asyncio.timeout(PROBE_S):
+            return () if await services.db.at_head() else ("migrations",)
+    except (DependencyDown, TimeoutError):
+        return ("postgres",)
+
+
+async def _temporal(services: Services) -> tuple[str, ...]:
+    """A worker is there when one polled for workflow tasks within the last minutes, as Temporal reports it."""
+    request = DescribeTaskQueueRequest(
+        namespace=services.temporal.namespace,
+        task_queue=TaskQueue(name=services.task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    try:
+        async with asyncio.timeout(PROBE_S):
+            answer: Any = await services.temporal.workflow_service.describe_task_queue(request)
+    except Exception:  # the client raises several kinds for one fact: it cannot be reached
+        return ("temporal",)
+    return () if answer.pollers else ("worker",)
