@@ -10,7 +10,7 @@ import psycopg
 import typer
 from rich.console import Console
 
-from domain.dashboard import HOUR, LONGEST, Window
+from domain.dashboard import LONGEST, Window
 from domain.values import OrganisationId
 from schema.dashboards import DashboardRepository
 from schema.rollups import RollupRepository
@@ -110,7 +110,7 @@ async def measure(db: Database, count: int, now: datetime, console: Console) -> 
         await RollupRepository(session).roll(now + timedelta(minutes=1))
     console.print(f"the next minute's run takes {1000 * (time.perf_counter() - began):.0f} ms")
     for length in (timedelta(days=1), timedelta(days=7), timedelta(days=30), LONGEST):
-        window = Window(begin=(now - length).replace(minute=0, second=0, microsecond=0), end=now + HOUR)
+        window = Window.around(now - length, now)
         took = [await _once(db, window, now + timedelta(minutes=2)) for _ in range(40)]
         p95 = statistics.quantiles(took, n=20)[-1]
         console.print(f"{length.days:>3} days: p50 {statistics.median(took):.0f} ms, p95 {p95:.0f} ms")

@@ -40,10 +40,18 @@ class Waiting:
 
 
 class Window(Value):
-    """Whole hours."""
+    """Whole hours; what is shown by the day begins with one."""
 
     begin: datetime
     end: datetime
+
+    @classmethod
+    def around(cls, begin: datetime, end: datetime) -> "Window":
+        """Widened until it is one."""
+        begin = begin.replace(minute=0, second=0, microsecond=0)
+        end = (end + HOUR - datetime.resolution).replace(minute=0, second=0, microsecond=0)
+        window = cls(begin=begin, end=end)
+        return window if window.step < DAY else cls(begin=begin.replace(hour=0), end=end)
 
     @property
     def step(self) -> timedelta:

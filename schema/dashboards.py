@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from domain.dashboard import AGES, Counted, Dashboard, Waiting, Window
+from domain.dashboard import AGES, DAY, Counted, Dashboard, Waiting, Window
 from domain.tally import report
 from schema.metric_facts import COUNTED_DIRECTLY, FACTS
 from schema.session import Session
@@ -15,8 +15,11 @@ _WATERMARK = text("SELECT rolled_until FROM metric_watermarks WHERE organisation
 COUNTED = text(
     f"""
     WITH counted AS (
+        SELECT day AS hour, metric, label, bucket, count, sum FROM metric_days
+        WHERE organisation = :organisation AND day >= :begin AND day < :days_end
+        UNION ALL
         SELECT hour, metric, label, bucket, count, sum FROM metric_hours
-        WHERE organisation = :organisation AND hour >= :begin AND hour < :end
+        WHERE organisation = :organisation AND hour >= greatest(:begin, CAST(:days_end AS timestamptz)) AND hour < :end
             AND (hour < :rolled OR metric = '{COUNTED_DIRECTLY}')
         UNION ALL
         SELECT date_trunc('hour', f.at, 'UTC'), f.metric, f.label, f.bucket, count(*), sum(f.value)
@@ -80,6 +83,7 @@ class DashboardRepository:
             rolled=rolled or window.begin,
             since=since,
             until=max(min(now, window.end), since),
+            days_end=_days_end(window, since),
             step=window.step,
         )
         waiting = await self.session.all(WAITING, now=now)
@@ -89,3 +93,10 @@ class DashboardRepository:
             [Waiting(r.what, r.state, r.age, r.n, r.since) for r in waiting],
             rolled,
         )
+
+
+def _days_end(window: Window, rolled: datetime) -> datetime:
+    """Up to when whole days will do: where a step is shorter than one, nowhere."""
+    if window.step < DAY:
+        return window.begin
+    return min(rolled, window.end).replace(hour=0, minute=0, second=0, microsecond=0)

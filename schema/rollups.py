@@ -27,6 +27,19 @@ class MetricHourRow(OrganisationRow, table=True):
     sum: float
 
 
+class MetricDayRow(OrganisationRow, table=True):
+    """The hours of a day that is over, added up."""
+
+    __tablename__ = "metric_days"
+
+    day: datetime = Field(primary_key=True, sa_type=UtcTime)
+    metric: str = Field(primary_key=True)
+    label: str = Field(primary_key=True)
+    bucket: int = Field(primary_key=True, sa_type=SmallInteger)
+    count: int = Field(sa_type=BigInteger)
+    sum: float
+
+
 class MetricWatermarkRow(OrganisationRow, table=True):
     """Up to when an organisation's facts are counted."""
 
@@ -61,6 +74,19 @@ _ROLL = text(
     ON CONFLICT (organisation, hour, metric, label, bucket)
         DO UPDATE SET count = excluded.count, sum = excluded.sum
         WHERE (metric_hours.count, metric_hours.sum) IS DISTINCT FROM (excluded.count, excluded.sum)
+    """
+)
+_DAYS = text(
+    """
+    INSERT INTO metric_days (organisation, day, metric, label, bucket, count, sum)
+    SELECT h.organisation, date_trunc('day', h.hour, 'UTC'), h.metric, h.label, h.bucket, sum(h.count), sum(h.sum)
+    FROM metric_hours h
+    WHERE h.organisation = :organisation AND h.hour >= date_trunc('day', CAST(:since AS timestamptz), 'UTC')
+        AND h.hour < date_trunc('day', CAST(:until AS timestamptz), 'UTC')
+    GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (organisation, day, metric, label, bucket)
+        DO UPDATE SET count = excluded.count, sum = excluded.sum
+        WHERE (metric_days.count, metric_days.sum) IS DISTINCT FROM (excluded.count, excluded.sum)
     """
 )
 _ROLLED = text(
@@ -108,6 +134,7 @@ class RollupRepository:
         if before and until <= before.rolled_until:
             return Rolled(before.rolled_until, done=True)
         await self._session.run(_ROLL, since=begins, until=until)
+        await self._session.run(_DAYS, since=begins, until=until)
         await self._session.run(_ROLLED, until=until, at=at)
         return Rolled(until, done=until >= at - SETTLED)
 

@@ -21,7 +21,7 @@ from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
 from schema.organisations import OrganisationTableRow
 from schema.refunds import RefundRow
-from schema.rollups import MetricHourRow, MetricWatermarkRow
+from schema.rollups import MetricDayRow, MetricHourRow, MetricWatermarkRow
 from schema.tickets import TicketRow
 from schema.wakes import HandoffWakeRow
 from schema.webhooks import WebhookEndpointRow, WebhookSecretRow
@@ -63,5 +63,6 @@ ALL_ROWS: tuple[type[Row], ...] = (
     AuditSealRow,
     AuditBatchRow,
     MetricHourRow,
+    MetricDayRow,
     MetricWatermarkRow,
 )

@@ -11,7 +11,7 @@ from api.dashboard_page import asks_for_page, page
 from api.deps import ServicesDep
 from api.fields import Instant
 from api.strict_json import StrictRoute
-from domain.dashboard import HOUR, LONGEST, Dashboard, Window
+from domain.dashboard import LONGEST, Dashboard, Window
 from domain.errors import RequestInvalid
 from schema.dashboards import DashboardRepository
 
@@ -21,7 +21,7 @@ USUAL = timedelta(days=1)
 
 
 class DashboardQuery(BaseModel):
-    """Bounds of the window, widened to whole hours. A parameter we do not know is refused."""
+    """Bounds of the window, widened to whole hours, long ones to midnight. A parameter we do not know is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
 
@@ -30,15 +30,11 @@ class DashboardQuery(BaseModel):
 
     def window(self, now: datetime) -> Window:
         """At least an hour, at most 92 days."""
-        end = _whole_hour((self.end or now) + HOUR - datetime.resolution)
-        begin = _whole_hour(self.begin or end - USUAL)
+        end = self.end or now
+        begin = self.begin or end - USUAL
         if not timedelta() < end - begin <= LONGEST:
             raise RequestInvalid(f"from must lie before to, by {LONGEST.days} days at most", fields=["from", "to"])
-        return Window(begin=begin, end=end)
-
-
-def _whole_hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
+        return Window.around(begin, end)
 
 
 PAGE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}

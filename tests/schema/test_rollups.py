@@ -49,7 +49,7 @@ async def roll(db: Database, at: datetime, organisation: OrganisationId = ACME) 
 async def shown(
     db: Database, now: datetime, organisation: OrganisationId = ACME, *, begin: datetime | None = None
 ) -> Dashboard:
-    window = Window(begin=begin or NOW - DAY, end=now.replace(minute=0, second=0) + HOUR)
+    window = Window.around(begin or NOW - DAY, now + HOUR)
     async with db.transaction(organisation, frozen=True) as session:
         return await DashboardRepository(session).show(window, now)
 
@@ -142,7 +142,7 @@ async def _deliveries(session: Session, interaction_id: InteractionId) -> None:
     await attempts.refuse(dies, "no_address", "operators", NOW + 2 * HOUR)
 
 
-def check(found: Dashboard) -> None:
+def check(found: Dashboard, *, by_the_day: bool = False) -> None:
     """Everything of `a_bit_of_everything`, once."""
     interactions = found.interactions
     assert (interactions.received, interactions.answered, interactions.shadow) == (8, 4, 2)
@@ -179,7 +179,8 @@ def check(found: Dashboard) -> None:
         ("effects", "unknown"): 1,
     }
     assert sum(point.count for point in found.series["received"]) == 8
-    assert [p.count for p in found.series["breaches"] if p.at == NOW + HOUR] == [1]
+    step = (NOW + HOUR).replace(hour=0) if by_the_day else NOW + HOUR
+    assert [p.count for p in found.series["breaches"] if p.at == step] == [1]
 
 
 async def test_every_fact_is_counted_once_before_anything_was_rolled_up(database: Database) -> None:
@@ -210,6 +211,22 @@ async def test_what_was_rolled_up_is_read_and_not_counted_again(
     with postgres.owner(database_url_of_test) as owner:
         owner.execute("UPDATE metric_hours SET count = count + 100 WHERE metric = 'received' AND label = 'live'")
     assert (await shown(database, LATER)).interactions.received > 100
+
+
+async def test_a_long_window_is_added_up_from_days_and_says_the_same(
+    postgres: PostgresServer, database: Database, database_url_of_test: str
+) -> None:
+    await a_bit_of_everything(database)
+    for rolled in (NOW + HOUR, NOW + 6 * HOUR, LATER, LATER + 2 * DAY):
+        await roll(database, rolled)
+        for begin in (NOW - 30 * DAY, NOW - 90 * DAY):
+            found = await shown(database, LATER, begin=begin)
+            assert found.step_seconds == DAY.total_seconds()
+            check(found, by_the_day=True)
+    with postgres.owner(database_url_of_test) as owner:  # negative control: days are what was read
+        owner.execute("UPDATE metric_days SET count = count + 100 WHERE metric = 'received' AND label = 'live'")
+    assert (await shown(database, LATER, begin=NOW - 30 * DAY)).interactions.received > 100
+    assert (await shown(database, LATER)).interactions.received == 8
 
 
 async def test_an_interaction_that_ends_days_later_counts_in_the_hour_it_ends(database: Database) -> None:
@@ -285,6 +302,6 @@ async def test_no_question_reads_a_whole_table(
     until = NOW + timedelta(minutes=1)
     await roll(database, NOW)
     window = {"begin": NOW - DAY, "end": NOW + HOUR, "rolled": NOW, "since": NOW, "until": until, "step": HOUR}
-    assert await read_whole(database, COUNTED, **window) == set()
+    assert await read_whole(database, COUNTED, **window, days_end=NOW - DAY) == set()
     assert await read_whole(database, WAITING, now=NOW) == set()
     assert await read_whole(database, text("SELECT count(*) FROM interactions WHERE mode = 'live'")) == {"interactions"}

@@ -101,7 +101,7 @@ async def something_in_every_table(db: Database, organisation: OrganisationId) -
         await deliveries.mark(delivery_id, DeliveryStatus.DELIVERED, NOW)
         await AuditRepository(session).append(AuditEvent(NOW, "agent", "ticket.created", "tkt_1"))
         await _something_outgoing(session, delivery_id)
-        await RollupRepository(session).roll(NOW + timedelta(hours=1))
+        await RollupRepository(session).roll(NOW + timedelta(days=2))
 
 
 async def _something_outgoing(session: Session, delivered: DeliveryId) -> None:

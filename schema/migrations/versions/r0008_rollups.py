@@ -16,6 +16,12 @@ CREATE TABLE metric_hours (
     count bigint NOT NULL, sum double precision NOT NULL,
     PRIMARY KEY (organisation, hour, metric, label, bucket)
 );
+CREATE TABLE metric_days (
+    organisation varchar NOT NULL, day timestamptz NOT NULL,
+    metric varchar NOT NULL, label varchar NOT NULL, bucket smallint NOT NULL,
+    count bigint NOT NULL, sum double precision NOT NULL,
+    PRIMARY KEY (organisation, day, metric, label, bucket)
+);
 CREATE TABLE metric_watermarks (
     organisation varchar NOT NULL,
     rolled_until timestamptz NOT NULL, rolled_at timestamptz NOT NULL,
@@ -132,7 +138,7 @@ REVOKE SELECT (organisation, effect_id, state, at) ON effect_events FROM holdfas
 REVOKE SELECT (at) ON audit_events FROM holdfast_lookup;
 DROP INDEX delivery_events_by_time, handoff_events_by_time, effect_events_unknown, effect_events_by_time,
     interactions_unfinished, interactions_finished_later, interactions_answered;
-DROP TABLE metric_watermarks, metric_hours
+DROP TABLE metric_watermarks, metric_days, metric_hours
 """
 
 
@@ -140,6 +146,7 @@ def upgrade() -> None:
     schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
     op.execute(TABLES)
     protect("metric_hours", "count, sum")
+    protect("metric_days", "count, sum")
     protect("metric_watermarks", "rolled_until, rolled_at")
     op.execute(GRANTS)
     op.execute(LOOKUPS.format(schema=schema))
