@@ -14,6 +14,7 @@ from typing import Any
 
 import uvloop
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.carriers import Carriers
@@ -163,8 +164,6 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         client = client or await connected(settings, stop)
         if client is None:
             return
-        await ensure_search_attributes(client)
-        await ensure_schedules(client, settings.task_queue)
         parts = Parts.of(settings)
         precompile()
         # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.
@@ -178,14 +177,19 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
 
 
 async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
-    """A client, however long Temporal takes to come up; None when asked to stop first."""
+    """A client of a Temporal that is prepared for us, however long it takes to come up, also if it goes away again
+    meanwhile; None when asked to stop first."""
     address = f"{settings.metrics_host}:{settings.metrics_port}"
     runtime = metrics_runtime(address) if settings.metrics_port else None
     while not stop.is_set():
         try:
-            return await connect(temporal_config(settings), runtime=runtime)
-        except RuntimeError:
-            logging.getLogger(__name__).warning("Temporal is not there yet")
+            client = await connect(temporal_config(settings), runtime=runtime)
+            await ensure_search_attributes(client)
+            await ensure_schedules(client, settings.task_queue)
+            return client
+        except (RuntimeError, RPCError) as error:
+            reason = error.status.name if isinstance(error, RPCError) else "no connection"
+            logging.getLogger(__name__).warning("Temporal is not there yet", extra={"reason": reason})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RETRY_S)
     return None

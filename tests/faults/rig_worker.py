@@ -16,7 +16,7 @@ from schema.session import Database
 from settings import Settings
 from tests.faults import tools
 from worker import Parts, build_worker, connected
-from workflows.runtime import ensure_search_attributes, precompile
+from workflows.runtime import precompile
 
 Build = Callable[[Settings, Client, Database, Parts], Awaitable[Worker]]
 
@@ -33,7 +33,6 @@ async def _work(build: Build) -> None:
     client = await connected(settings, stop)
     if client is None:
         return
-    await ensure_search_attributes(client)
     parts = Parts.of(settings, tools=tools.ALL, agent=tools.AGENT)
     precompile()
     if isinstance(parts.intents, EmbeddedIntentModel):
