@@ -93,9 +93,8 @@ class _Parser:
 
     def _compared(self) -> Vector | float:
         left = self._computed()
-        if (how := self._next()) in _COMPARE:
-            self._take()
-            compare, right = _COMPARE[how], self._computed()
+        if self._next() in _COMPARE:
+            compare, right = _COMPARE[self._take()], self._computed()
             if isinstance(left, float):
                 raise NotSupported("a number is compared")
             return {
@@ -107,8 +106,8 @@ class _Parser:
 
     def _computed(self) -> Vector | float:
         left = self._one()
-        while (how := self._next()) in _COMPUTE:
-            self._take()
+        while self._next() in _COMPUTE:
+            how = self._take()
             right = self._one()
             if isinstance(left, float):
                 raise NotSupported("a number on the left")
