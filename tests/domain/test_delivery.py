@@ -1,5 +1,6 @@
 """When a delivery is tried again, when it is given up, and when a message may leave."""
 
+import json
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from domain.delivery import (
     next_attempt,
     schedule_of,
 )
+from domain.webhook import NewNotification, NotificationKind, chat_body
 
 TRANSIENT = Failure(kind=FailureKind.TRANSIENT, code="http_500")
 HOUR = timedelta(hours=1)
@@ -134,3 +136,14 @@ def test_quiet_hours_may_lie_within_a_day() -> None:
 def test_an_unknown_time_zone_is_utc() -> None:
     for name in (None, "", "Europe", "Nowhere/City", "../etc/passwd", "x" * 300):
         assert zone_of(name) == ZoneInfo("UTC")
+
+
+@pytest.mark.parametrize("kind", NotificationKind)
+def test_a_chat_room_has_words_for_everything_it_may_subscribe_to(kind: NotificationKind) -> None:
+    line = json.loads(
+        chat_body(
+            NewNotification(kind, "hnd_1", datetime(2026, 11, 20, 12, tzinfo=UTC), {"priority": "high", "reason": None})
+        )
+    )
+    assert line["text"].endswith(": hnd_1 (priority high)")
+    assert line["text"][0].isupper()

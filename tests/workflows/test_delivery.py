@@ -11,14 +11,16 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from adapters.signing import verify
+from domain.consent import Consent
 from domain.delivery import DeliveryRef, DeliveryResult, DeliveryStatus
 from domain.values import DeliveryId
 from domain.webhook import EndpointKind, EventType
+from schema.consents import ConsentRepository
 from schema.dead_letters import DeadLetterRepository
 from schema.deliveries import DeliveryFilters, DeliveryRepository
 from schema.session import Database
 from tests.outgoing import SECRET, Outgoing, outgoing, wall_clock
-from tests.schema.given import ACME
+from tests.schema.given import ACME, ANNA
 from tests.temporal import temporal_server
 from workflows import ids
 from workflows.delivery import MANY, DeliveryWorkflow
@@ -73,6 +75,31 @@ async def office(skipping: WorkflowEnvironment, database: Database) -> AsyncIter
         ),
     ):
         yield Office(skipping, post, queue)
+
+
+async def test_our_own_idea_waits_for_the_morning_by_a_timer_and_then_leaves(
+    skipping: WorkflowEnvironment, database: Database
+) -> None:
+    """Quiet hours are over when the clock says so, not when the timer does."""
+    clock = [datetime(2026, 11, 20, 23, 0, tzinfo=UTC)]
+    queue = f"q-{secrets.token_hex(4)}"
+    async with (
+        outgoing(database, now=lambda: clock[0]) as post,
+        Worker(skipping.client, task_queue=queue, workflows=[DeliveryWorkflow], activities=[post.activities.send]),
+    ):
+        office = Office(skipping, post, queue)
+        async with database.transaction(ACME) as session:
+            await ConsentRepository(session).say(ANNA, "email", Consent.GRANTED, "olga", clock[0])
+        held = await post.reminder()
+        handle = await office.start(held)
+        await skipping.fast_forward(handle, timedelta(hours=8, minutes=59))
+        assert (await handle.query(DeliveryWorkflow.status)).code == "quiet_hours"
+        assert post.mails.accepted == []
+        clock[0] += timedelta(hours=9)
+        await skipping.fast_forward(handle, timedelta(minutes=2))
+        assert (await handle.result()).status is DELIVERED
+        assert [m["Auto-Submitted"] for m in post.mails.accepted] == ["auto-generated"]
+        assert (await post.get(held)).attempts == 1
 
 
 async def test_what_arrives_at_once_ends_at_once(office: Office) -> None:
