@@ -24,7 +24,7 @@ class Receiver:
     """`faults` are used up one per request, then everything is answered with 204.
 
     A fault is a status line and headers (`429 Slow\\r\\nRetry-After: 7`), `drop` (hear it, say nothing, hang up),
-    `hang` (hear it, say nothing), or `flood` (an answer without end).
+    `hang` (hear it, say nothing), `drip` (an answer that never ends, a byte at a time), or `flood` (the same, fast).
     """
 
     port: int = 0
@@ -68,6 +68,12 @@ class Receiver:
                 while True:
                     writer.write(b"x" * 65_536)
                     await writer.drain()
+            case "drip":
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
             case _:
                 writer.write(f"HTTP/1.1 {fault}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
                 await writer.drain()

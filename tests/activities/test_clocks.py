@@ -13,6 +13,7 @@ from domain.clock import ClockKind, ClockState
 from domain.handoff import HandoffDecision, HandoffInput, HandoffStatus, KeepTimeInput, TimeKept
 from domain.sla import SlaPolicy
 from domain.values import Plan, Priority
+from domain.webhook import EndpointKind, EventType, NotificationKind
 from schema.calendars import CalendarRepository, NewCalendar
 from schema.clocks import ClockRepository, Timekeeping
 from schema.deliveries import DeliveryRepository
@@ -21,6 +22,7 @@ from schema.handoffs import Handoff, HandoffRepository
 from schema.notifications import NotificationRepository
 from schema.session import Database
 from schema.wakes import WakeRepository
+from schema.webhooks import WebhookRepository, new_endpoint_id
 from tests.schema.given import ACME, NOW, customer, handoff
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -134,6 +136,40 @@ async def test_the_ladder_gives_it_back_pages_and_tells_the_customer(desk: Desk)
         sent = [d for d in (await DeliveryRepository(session).list()).items if d.purpose.startswith("delay_notice")]
     assert sorted(d.channel for d in sent) == ["chat", "email"]
     assert events["clock_step"] == 8
+
+
+async def test_who_subscribed_hears_of_every_step_once(desk: Desk) -> None:
+    """A program and a chat room that want to hear of everything there is."""
+    async with desk.db.transaction(ACME) as session:
+        for kind, wanted in ((EndpointKind.WEBHOOK, EventType), (EndpointKind.CHAT, NotificationKind)):
+            await WebhookRepository(session).create(
+                new_endpoint_id(), kind, "https://example.com/hook", [str(w) for w in wanted], "", "olga", NOW
+            )
+    starts = {d for hours in (1, 4, 4) for d in (await desk.look(NOW + hours * HOUR)).starts}
+    async with desk.db.transaction(ACME) as session:
+        sent = [await DeliveryRepository(session).get(delivery_id) for delivery_id in starts]
+    heard = Counter((d.channel, d.purpose) for d in sent if d.endpoint_id)
+    assert heard == {
+        ("webhook", "handoff.breached"): 2,  # claim and first response
+        ("chat_webhook", "handoff.due_soon"): 2,
+        ("chat_webhook", "handoff.breached"): 4,  # once more at half as late again
+        ("chat_webhook", "handoff.paged"): 2,
+    }
+
+
+async def test_an_approval_whose_time_is_over_is_told_as_decided(database: Database) -> None:
+    await customer(database)
+    async with database.transaction(ACME) as session:
+        await WebhookRepository(session).create(
+            new_endpoint_id(), EndpointKind.WEBHOOK, "https://example.com/hook", ["handoff.decided"], "", "olga", NOW
+        )
+        late = Desk(database, await handoff(session, expires_at=NOW + MINUTE))
+    assert (await late.look(NOW)).starts == ()
+    (told,) = (await late.look(NOW + 2 * MINUTE)).starts
+    async with database.transaction(ACME) as session:
+        body = (await DeliveryRepository(session).get(told)).body
+    assert '"decision":"expired"' in body
+    assert (await late.look(NOW + 3 * MINUTE)).starts == ()
 
 
 async def test_waiting_for_the_customer_stops_the_clock(desk: Desk) -> None:

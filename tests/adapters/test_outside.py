@@ -204,6 +204,16 @@ async def test_W3_retry_after_is_heard_in_seconds_and_as_a_date(trap: Receiver, 
     await client.close()
 
 
+async def test_W3_an_answer_that_only_drips_is_not_waited_for(trap: Receiver) -> None:
+    """Each byte comes in time; the whole never does."""
+    trap.always = "drip"
+    client = OutsideClient(AllowList(["127.0.0.1"]), timeout=5, longest=0.5)
+    async with asyncio.timeout(4):
+        outcome = await post(client, trap.url, "{}", {}, now)
+    assert outcome == Failure(kind=FailureKind.AMBIGUOUS, code="timed_out")
+    await client.close()
+
+
 async def test_nobody_listening_means_nothing_was_sent() -> None:
     async with receiver() as world:
         url = world.url
