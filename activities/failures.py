@@ -1,9 +1,10 @@
 """Domain error → Temporal failure, in one place. Messages of foreign exceptions never travel: they may be personal."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -11,6 +12,8 @@ from domain.errors import HoldfastError
 
 UNEXPECTED_ATTEMPTS = 5
 """A bug is retried a few times (a deploy may be under way), then it gives up and a person is asked."""
+
+_NAMES = ("organisation", "interaction_id", "handoff_id", "delivery_id")
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -24,6 +27,10 @@ def durable(
 
     @wraps(method)
     async def run(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        with structlog.contextvars.bound_contextvars(**named(args)):
+            return await attempted(self, *args, **kwargs)
+
+    async def attempted(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await method(self, *args, **kwargs)
         except HoldfastError as error:
@@ -39,6 +46,15 @@ def durable(
             raise ApplicationError(type(error).__name__, type="internal", non_retryable=last) from None
 
     return cast(Callable[Concatenate[S, P], Coroutine[Any, Any, R]], run)
+
+
+def named(inputs: Iterable[object]) -> dict[str, str]:
+    """What an activity's inputs are about, for every log line it writes: our ids, and nothing else of them."""
+    found: dict[str, str] = {}
+    for each in inputs:
+        for part in (each, *(getattr(each, name, None) for name in ("interaction", "delivery", "handoff"))):
+            found |= {name: str(getattr(part, name)) for name in _NAMES if hasattr(part, name)}
+    return found
 
 
 def _where(error: Exception) -> str:

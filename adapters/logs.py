@@ -61,10 +61,15 @@ def _trace(_: structlog.typing.WrappedLogger, __: str, entry: structlog.typing.E
     return entry
 
 
+_TEMPORAL = ("workflow_id", "activity_type", "attempt")
+
+
 def _without_temporal_noise(
     _: structlog.typing.WrappedLogger, __: str, entry: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """The SDK attaches whole info objects; ids are enough."""
+    """The SDK attaches whole info objects; ids are enough. Workflow ids are ours, with nothing personal in them."""
     for name in ("temporal_activity", "temporal_workflow"):
-        entry.pop(name, None)
+        info = entry.pop(name, None)
+        if isinstance(info, dict):
+            entry.update({key: info[key] for key in _TEMPORAL if key in info})
     return entry

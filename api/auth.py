@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -60,12 +61,14 @@ async def caller(
     key = await services.db.resolve_api_key(key_hash(credentials.credentials))
     if key is None:
         raise NotAuthenticated("the key is not valid")
+    structlog.contextvars.bind_contextvars(organisation=key.organisation)
     return Caller(organisation=key.organisation, name=key.name, scopes=frozenset(key.scopes))
 
 
 def _local_caller(request: Request, services: Services) -> Caller:
     """The one-machine stack lets its own machine in as the demo organisation's admin."""
     if services.local and _is_from_here(request):
+        structlog.contextvars.bind_contextvars(organisation=LOCAL_ORGANISATION)
         return Caller(organisation=LOCAL_ORGANISATION, name="local", scopes=frozenset({Scope.ADMIN}))
     raise NotAuthenticated("send Authorization: Bearer <key>")
 

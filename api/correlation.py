@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schema.base import new_id
 
 HEADER = b"x-request-id"
+BOUND_LATER = ("organisation", "interaction_id")
+"""Bound where they become known, for the rest of the exchange."""
 _VISIBLE = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -36,8 +38,11 @@ class Correlation:
                 message = {**message, "headers": [*message.get("headers", ()), (HEADER, name.encode())]}
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(http_request_id=self._logged(name)):
-            await self._app(scope, receive, sending if sent else send)
+        with structlog.contextvars.bound_contextvars(http_request_id=self._logged(name) if sent else name):
+            try:
+                await self._app(scope, receive, sending if sent else send)
+            finally:
+                structlog.contextvars.unbind_contextvars(*BOUND_LATER)
 
 
 def given(scope: Scope) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
@@ -56,6 +57,7 @@ async def take(services: Services, organisation: OrganisationId, new: NewInterac
     """
     services.failpoints.hit("F1")
     claimed = await services.db.one_by_one(organisation, lambda session: InteractionRepository(session).claim(new))
+    structlog.contextvars.bind_contextvars(interaction_id=claimed.interaction.id)
     services.failpoints.hit("F2")
     if not claimed.created:
         with contextlib.suppress(HoldfastError):  # worth knowing, not worth failing for

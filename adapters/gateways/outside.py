@@ -15,12 +15,15 @@ from typing import Any
 
 import httpcore2
 import httpx2
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 
 from domain.errors import RequestInvalid
 from domain.outside import NOBODY, AllowList, is_public, target_of
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 MAX_ADDRESSES = 4
+_TRACER = trace.get_tracer("holdfast")
 
 
 class AddressRefused(Exception):
@@ -97,6 +100,13 @@ class OutsideClient:
     async def _request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         # `identity`: a small answer that unpacks into a large one is not asked for.
         sent = {"User-Agent": "Holdfast/1", "Accept-Encoding": "identity", **headers}
+        # The receiver is not told of our trace: it is somebody else's system.
+        with _TRACER.start_as_current_span(f"{method} outside", kind=SpanKind.CLIENT) as span:
+            answer = await self._answer(method, url, content, sent)
+            span.set_attributes({"http.request.method": method, "http.response.status_code": answer.status})
+        return answer
+
+    async def _answer(self, method: str, url: str, content: bytes, sent: Mapping[str, str]) -> Answer:
         async with self._client.stream(method, url, content=content, headers=sent) as response:
             body = bytearray()
             async for piece in response.aiter_raw():

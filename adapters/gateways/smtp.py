@@ -10,12 +10,15 @@ from typing import Literal
 
 import aiosmtplib
 from aiosmtplib import errors
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 
 from domain.errors import ToolFailure, ToolOutcomeUnknown, ToolRefused, ToolUnavailable
 from domain.ports import MailReceipt, OutboundMail
 
 Tls = Literal["none", "starttls", "implicit"]
 
+_TRACER = trace.get_tracer("holdfast")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,80}@[A-Za-z0-9.-]{1,100}>", re.ASCII)
@@ -60,6 +63,10 @@ class SmtpMailGateway:
 
     async def send(self, mail: OutboundMail) -> MailReceipt:
         """Hand the message over once. No retry happens here."""
+        with _TRACER.start_as_current_span("SMTP send", kind=SpanKind.CLIENT):
+            return await self._send(mail)
+
+    async def _send(self, mail: OutboundMail) -> MailReceipt:
         message = _message(mail, self._sender)
         client = aiosmtplib.SMTP(
             hostname=self._host,

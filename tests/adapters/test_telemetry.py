@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import gzip
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 import uvicorn
 from opentelemetry import trace
@@ -33,6 +36,7 @@ ROOT = Path(__file__).parent.parent.parent
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
 CANARY = "canary-7f3a"
+KNOWN = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
 class _Server(uvicorn.Server):
@@ -100,6 +104,7 @@ class Traced:
     running: Processes
     interaction_id: str
     worker_metrics: str
+    running_owner: Callable[[], psycopg.Connection]
 
     async def history(self) -> Any:
         async with self.house.db.transaction(DEMO) as session:
@@ -112,7 +117,7 @@ class Traced:
         return await self.house.temporal.get_workflow_handle(row.workflow_id).fetch_history()
 
 
-async def say(house: House, message: str) -> dict[str, Any]:
+async def say(house: House, message: str, *, prefer: str = "") -> dict[str, Any]:
     """One message, by a caller who traces and puts a customer's address wherever a request has room for it."""
     answer = await house.http.post(
         f"/chat?query={CANARY}",
@@ -122,9 +127,10 @@ async def say(house: House, message: str) -> dict[str, Any]:
             "tracestate": f"vendor={CANARY}",
             "baggage": f"email={CANARY}",
             "User-Agent": CANARY,
+            "Prefer": prefer,
         },
     )
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code in {200, 202}, answer.text
     return dict(answer.json())
 
 
@@ -145,34 +151,38 @@ async def traced(
         patch.setenv("HOLDFAST_METRICS_PORT", str(metrics_port))
         try:
             async with processes(url, temporal, tmp_path_factory.mktemp("traced"), models) as (running, house):
-                await house.customer(f"{CANARY}@example.com", name=f"Name {CANARY}")
+                await house.customer(f"{CANARY}@example.com", name=f"Name {CANARY}", email=f"{CANARY}@example.com")
                 await house.invoice("inv_1", 4_900, customer_id=f"{CANARY}@example.com")
                 answer = await say(house, "please refund invoice inv_1")
                 assert answer["decision"]["outcome"] == "proceed", answer
                 await house.until_settled(answer["interactionId"])
                 await say(house, f"my door code is {CANARY}")
-                await house.http.get("/customers/nobody", headers={"X-Request-Id": "http_7f3c2a9e41d84b06"})
+                await house.http.get("/customers/nobody", headers={"X-Request-Id": KNOWN})
                 await house.http.get("/customers/nobody")
                 await house.http.get("/customers/nobody", headers={"X-Request-Id": f"{CANARY}@example.com"})
                 async with httpx2.AsyncClient() as scraper:
                     shown = (await scraper.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
-                wanted = {"POST /chat", "RunWorkflow:interaction", "RunActivity:tools.call"}
+                wanted = {"POST /chat", "RunWorkflow:interaction", "RunWorkflow:delivery", "SMTP send"}
                 await collected.until(lambda: wanted <= set(collected.names()))
-                yield Traced(collected, house, running, answer["interactionId"], shown)
+                owner = functools.partial(postgres.owner, url)
+                yield Traced(collected, house, running, answer["interactionId"], shown, owner)
         finally:
             patch.undo()
     postgres.drop(url)
 
 
-async def test_one_trace_leads_from_the_callers_request_through_the_workflow_to_the_tool(traced: Traced) -> None:
+async def test_one_trace_leads_from_the_callers_request_through_both_workflows_to_the_mail_server(
+    traced: Traced,
+) -> None:
     spans = [(service, s) for service, s in traced.collected.spans if s.trace_id.hex() == TRACE]
     by_id = {s.span_id: s for _, s in spans}
-    ((_, tool),) = [(service, s) for service, s in spans if s.name == "RunActivity:tools.call"]
-    path = [tool]
+    ((_, sent),) = [(service, s) for service, s in spans if s.name == "SMTP send"]
+    path = [sent]
     while path[-1].parent_span_id in by_id:
         path.append(by_id[path[-1].parent_span_id])
     assert [p.name for p in path][-2:] == ["StartUpdateWithStartWorkflow:interaction", "POST /chat"]
     assert path[-1].parent_span_id.hex() == CALLER
+    assert {"RunActivity:deliveries.send", "StartChildWorkflow:delivery"} <= {p.name for p in path}
     assert {service for service, _ in spans} == {"holdfast-api", "holdfast-worker"}
 
 
@@ -214,11 +224,30 @@ async def test_a_traced_run_replays_where_nothing_is_traced(traced: Traced) -> N
 
 async def test_a_log_line_names_the_request_and_its_trace(traced: Traced) -> None:
     log = traced.running.log("api")
-    (line,) = [line for line in log.splitlines() if '"http_request_id": "http_7f3c2a9e41d84b06"' in line]
+    (line,) = [line for line in log.splitlines() if f'"http_request_id": "{KNOWN}"' in line]
     assert '"code": "customer_not_found"' in line
+    assert '"organisation": "demo"' in line
     assert '"trace_id": "' in line
     assert '"http_request_id": "http_' in log, "an exchange without a name gets one"
     assert '"http_request_id": "~' in log, "an id that could be a person's address is hashed"
+
+
+async def test_a_workers_log_line_says_what_it_is_about_and_leads_to_the_trace(traced: Traced) -> None:
+    """Half way through, Postgres loses a table: the step that meets it says so."""
+    with traced.running_owner() as owner:
+        owner.execute("ALTER TABLE decisions RENAME TO elsewhere")
+        sent = asyncio.create_task(say(traced.house, "what is my plan?", prefer="wait=0"))
+        async with asyncio.timeout(30):
+            while '"activity_type": "decisions.judge"' not in traced.running.log("worker"):  # noqa: ASYNC110 - a file
+                await asyncio.sleep(0.05)
+        owner.execute("ALTER TABLE elsewhere RENAME TO decisions")
+    answer = await sent
+    lines = [json.loads(line) for line in traced.running.log("worker").splitlines() if line.startswith("{")]
+    line = next(line for line in lines if line["event"].startswith("an activity could not finish"))
+    assert (line["organisation"], line["interaction_id"]) == ("demo", answer["interactionId"])
+    assert line["workflow_id"].startswith("interaction:demo:~")
+    assert line["trace_id"] == TRACE
+    assert CANARY not in traced.running.log("worker")
 
 
 async def test_a_worker_shows_the_metrics_of_temporals_sdk_when_given_a_port(traced: Traced) -> None:
