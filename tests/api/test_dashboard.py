@@ -1,5 +1,6 @@
 """`GET /metrics/dashboard`: what was said and done, counted, whether or not it was rolled up yet."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -106,6 +107,15 @@ async def test_the_schedule_is_there_once_however_often_a_worker_starts(api: Api
     action = (await handle.describe()).schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
     assert action.task_queue == queue
+    await api.http.post("/chat", json={"customerId": await api.customer(), "message": "hello"})
+    before = (await dashboard(api))["countedUntil"]
+    await handle.trigger()
+    async with asyncio.timeout(30):
+        while (await dashboard(api))["countedUntil"] == before:  # noqa: ASYNC110 - a schedule starts what changes it
+            await asyncio.sleep(0.1)
+    await handle.pause()
+    await ensure_schedules(temporal, "another")
+    assert (await handle.describe()).schedule.state.paused, "who paused it finds it paused"
     await handle.delete()
 
 
