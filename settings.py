@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     encryption_keyset: SecretStr = SecretStr("")
     """Keys that seal what is stored secretly (webhook secrets): a Tink AEAD keyset as JSON, its primary key seals, all
     of its keys open. Empty: no webhook can be created. A secret."""
+    audit_signing_key: SecretStr = SecretStr("")
+    """Signs checkpoints of the audit (Ed25519): a private key as PEM, or base64 seeds of 32 bytes separated by commas,
+    of which the first signs and all verify. Empty: the audit is sealed, and nothing outside vouches for it. A
+    secret."""
+    audit_checkpoint_dir: str = ""
+    """Folder checkpoints of the audit are kept in, best on another machine's disk; the same for every worker and API
+    process. Empty: `audit` in `HOLDFAST_DATA_DIR`."""
     local: bool = False
     """Accept calls without a key as the demo organisation's administrator. Refused unless `HOLDFAST_API_HOST` is
     a loopback address."""
@@ -128,7 +135,7 @@ class Settings(BaseSettings):
     """For fault tests only: a file that names the failpoint where this process kills itself."""
 
     SECRETS: ClassVar[frozenset[str]] = frozenset(
-        {"database_url", "migration_database_url", "id_key", "encryption_keyset", "smtp_password"}
+        {"database_url", "migration_database_url", "id_key", "encryption_keyset", "audit_signing_key", "smtp_password"}
     )
     """Fields that are also read from the file named by `<VARIABLE>_FILE`."""
 
@@ -191,6 +198,11 @@ class Settings(BaseSettings):
             if broken:
                 raise ValueError(reason)
         return self
+
+    @property
+    def audit_folder(self) -> Path:
+        """Where checkpoints are kept."""
+        return Path(self.audit_checkpoint_dir) if self.audit_checkpoint_dir else self.data_dir / "audit"
 
     @property
     def outbound_allowed(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from rich.console import Console
 
 import settings as outside
 from adapters.crypto import new_keyset
+from adapters.ed25519 import new_seed
 from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
 from api.auth import Scope, key_hash
@@ -134,6 +135,9 @@ def _local_values(folder: Path) -> dict[str, Any]:
     keyset = folder / "encryption.keyset"
     if not keyset.exists():
         processes.write_private(keyset, new_keyset())
+    signing = folder / "audit.key"
+    if not signing.exists():
+        processes.write_private(signing, new_seed())
     # Warnings only: what matters on a terminal is the stack's own lines.
     return {
         "environment": "development",
@@ -142,6 +146,7 @@ def _local_values(folder: Path) -> dict[str, Any]:
         "data_dir": folder,
         "id_key": key.read_text().strip(),
         "encryption_keyset": keyset.read_text().strip(),
+        "audit_signing_key": signing.read_text().strip(),
         # Whoever tries webhooks out listens on this very machine.
         "outbound_allow": "localhost,127.0.0.1,[::1]",
     }

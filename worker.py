@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.audit import AuditActivities
 from activities.carriers import Carriers
 from activities.clocks import ClockActivities
 from activities.decisions import DecisionActivities
@@ -26,8 +27,10 @@ from activities.replies import ReplyActivities
 from activities.rollups import RollupActivities
 from activities.tools import ToolActivities
 from adapters.crypto import TinkSecretBox
+from adapters.ed25519 import Ed25519Keys
 from adapters.failpoints import KillingFailpoints, NoFailpoints
 from adapters.gateways.chat_webhook import HttpChatGateway
+from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.no_mail import NoMailGateway
 from adapters.gateways.outside import OutsideClient
 from adapters.gateways.smtp import SmtpMailGateway
@@ -39,7 +42,15 @@ from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
 from domain.outside import AllowList
 from domain.policies import PolicyBook
-from domain.ports import ChatGateway, Failpoints, IntentModel, MailGateway, SecretBox, WebhookGateway
+from domain.ports import (
+    ChatGateway,
+    CheckpointSigner,
+    Failpoints,
+    IntentModel,
+    MailGateway,
+    SecretBox,
+    WebhookGateway,
+)
 from domain.tools import TOOLS
 from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
@@ -92,6 +103,7 @@ class Parts:
     webhooks: WebhookGateway
     chat: ChatGateway
     secrets: SecretBox | None = None
+    signer: CheckpointSigner | None = None
     tools: Mapping[str, AnyTool] = field(default_factory=lambda: TOOLS)
     book: PolicyBook = field(default_factory=PolicyBook.shipped)
     agent: AgentSpec = SUPPORT
@@ -102,6 +114,7 @@ class Parts:
     def of(cls, settings: Settings, *, intents: IntentModel | None = None, **replaced: Any) -> "Parts":
         outside = OutsideClient(AllowList(settings.outbound_allowed))
         keyset = settings.encryption_keyset.get_secret_value()
+        audit_key = settings.audit_signing_key.get_secret_value()
         own: dict[str, Any] = {
             "intents": intents or EmbeddedIntentModel(EXAMPLES, settings.data_dir / "models"),
             "mail": mail(settings),
@@ -109,6 +122,7 @@ class Parts:
             "webhooks": HttpWebhookGateway(outside, now),
             "chat": HttpChatGateway(outside, now),
             "secrets": TinkSecretBox(keyset) if keyset else None,
+            "signer": Ed25519Keys(audit_key) if audit_key else None,
         }
         return cls(**{**own, **replaced})
 
@@ -124,6 +138,8 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
     carriers = Carriers(tools, parts.mail, parts.webhooks, parts.chat, parts.secrets, parts.extra, now_)
     rollups = RollupActivities(db, now=now_)
     deliveries = DeliveryActivities(db, carriers=carriers, now=now_, failpoints=points)
+    kept = CheckpointFiles(settings.audit_folder)
+    audit = AuditActivities(db, now=now_, failpoints=points, signer=parts.signer, checkpoints=kept)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -141,6 +157,7 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
             deliveries.send,
             deliveries.give_up,
             rollups.roll,
+            audit.seal,
         ],
         max_cached_workflows=settings.worker_cached_workflows,
         max_concurrent_activities=settings.worker_activities,

@@ -10,10 +10,18 @@ from temporalio.client import Client
 
 from domain.approval import ApprovalPolicy
 from domain.outside import NOBODY, AllowList
-from domain.ports import Failpoints, MailSink, SecretBox
+from domain.ports import CheckpointKeys, CheckpointStore, Failpoints, MailSink, SecretBox
 from domain.revision import Rules
 from domain.sla import SlaPolicy
 from schema.session import Database
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What vouches for the audit outside the database."""
+
+    store: CheckpointStore
+    keys: CheckpointKeys
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class Services:
     approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy.shipped)
     secret_box: SecretBox | None = None
     """None: no encryption keyset is set, and no secret can be kept."""
+    audit_proof: Proof | None = None
+    """None: no signing key is set, and nobody vouches for the audit."""
     outbound_allow: AllowList = NOBODY
     """Addresses that may be subscribed although they are not public."""
     mail_sink: MailSink | None = None

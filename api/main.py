@@ -12,15 +12,18 @@ from opentelemetry.propagate import set_global_textmap
 from temporalio.client import Client
 
 from adapters.crypto import TinkSecretBox
+from adapters.ed25519 import Ed25519Keys
 from adapters.failpoints import KillingFailpoints, NoFailpoints
+from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import errors, openapi
 from api.correlation import Correlation
-from api.deps import Services
+from api.deps import Proof, Services
 from api.routes import (
     approvals,
+    audit,
     calendars,
     chat,
     conversations,
@@ -105,6 +108,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         deliveries,
         webhooks,
         notifications,
+        audit,
         error_codes,
         health,
         metrics,
@@ -129,6 +133,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
     failpoints: Failpoints = (
         KillingFailpoints(Path(settings.failpoint)) if settings.failpoints_enabled else NoFailpoints()
     )
+    key = settings.audit_signing_key.get_secret_value()
     return Services(
         db=Database(settings.database_url, pool_size=settings.database_pool_size),
         temporal=temporal or await connect(temporal_config(settings), lazy=True),
@@ -141,6 +146,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         failpoints=failpoints,
         secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,
         outbound_allow=AllowList(settings.outbound_allowed),
+        audit_proof=Proof(CheckpointFiles(settings.audit_folder), Ed25519Keys(key)) if key else None,
         mail_sink=MailFolderReader(settings.data_dir / "mail") if settings.local else None,
     )
 

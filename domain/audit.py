@@ -48,6 +48,18 @@ class Link(NamedTuple):
     """The batch that ends here."""
 
 
+class SealInput(Value):
+    everywhere: bool = False
+    """Also look at organisations where nothing seems to wait: their checkpoints may be missing."""
+
+
+class SealResult(Value):
+    """What one run did, over all organisations."""
+
+    events: int = 0
+    checkpoints: int = 0
+
+
 class Problem(StrEnum):
     HASH_DIFFERS = "hash_differs"
     """The event is not the one that was sealed here, or the hash is not the one that was made then."""

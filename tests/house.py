@@ -6,6 +6,7 @@ which are given anyway.
 """
 
 import asyncio
+import base64
 import contextlib
 import email
 import email.policy
@@ -37,6 +38,7 @@ from worker import Parts, build_worker
 from workflows.runtime import connect, ensure_search_attributes
 
 ID_KEY = "k" * 40
+AUDIT_KEY = base64.b64encode(b"k" * 32).decode()
 KEYSET = new_keyset()
 UNTIL_S = 20
 DEMO = OrganisationId("demo")
@@ -145,6 +147,7 @@ async def open_house(
             "task_queue": f"q-{secrets.token_hex(4)}",
             "id_key": ID_KEY,
             "encryption_keyset": KEYSET,
+            "audit_signing_key": AUDIT_KEY,
             "outbound_allow": "127.0.0.1",
             "local": True,
             "data_dir": data_dir,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.llm.embedded import EmbeddedIntentModel
+from domain.audit import SealInput
 from domain.errors import ToolOutcomeUnknown
 from domain.facts import Facts
 from domain.ports import IntentScores, Ports
@@ -222,6 +223,14 @@ async def discarded(r: Recorder) -> None:
         await r.delivery("discarded", delivery, "discarded")
 
 
+async def sealed(r: Recorder) -> None:
+    await r.house.customer()
+    await r.house.chat("hello")
+    queue = r.house.settings.task_queue
+    await r.house.temporal.execute_workflow(ids.AUDIT_SEAL_WORKFLOW, SealInput(), id="audit-seal", task_queue=queue)
+    await r._save("audit_sealed", "audit-seal", "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")
+
+
 class Broken:
     """An intent model with a bug."""
 
@@ -258,6 +267,7 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (delivered, {}),
     (retried, {}),
     (redriven, {}),
+    (sealed, {}),
     (discarded, {}),
 )
 

@@ -133,19 +133,21 @@ def test_every_activity_and_workflow_has_an_explicit_temporal_name() -> None:
     for path in sources("activities", "workflows"):
         for decorator in re.findall(r"@(?:activity|workflow)\.defn(\([^)]*\))?", path.read_text()):
             assert "name=" in decorator, f"{path.name}: histories outlive modules, so names are explicit"
-    assert {workflow._Definition.must_from_class(w).name for w in WORKFLOWS} == {
-        "interaction", "handoff", "delivery", "rollup",
-    }  # fmt: skip
+    names = {workflow._Definition.must_from_class(w).name for w in WORKFLOWS}
+    assert names == {"interaction", "handoff", "delivery", "audit-seal", "rollup"}
 
 
 def test_every_registered_activity_is_dotted() -> None:
+    from activities.audit import AuditActivities
     from activities.decisions import DecisionActivities
     from activities.deliveries import DeliveryActivities
     from activities.handoffs import HandoffActivities
     from activities.replies import ReplyActivities
     from activities.tools import ToolActivities
 
-    for holder in (DecisionActivities, DeliveryActivities, HandoffActivities, ReplyActivities, ToolActivities):
+    for holder in (
+        AuditActivities, DecisionActivities, DeliveryActivities, HandoffActivities, ReplyActivities, ToolActivities,
+    ):  # fmt: skip
         for method in vars(holder).values():
             definition = activity._Definition.from_callable(method)
             if definition is not None:

@@ -15,6 +15,8 @@ HANDOFF_WORKFLOW = "handoff"
 DELIVERY_WORKFLOW = "delivery"
 """The same for `DeliveryWorkflow`."""
 
+AUDIT_SEAL_WORKFLOW = "audit-seal"
+"""The same for `AuditSealWorkflow`."""
 ROLLUP_WORKFLOW = "rollup"
 
 _OPAQUE = re.compile(

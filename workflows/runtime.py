@@ -20,13 +20,20 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from workflows.attributes import SEARCH_ATTRIBUTES
+from workflows.audit import AuditSealWorkflow
 from workflows.delivery import DeliveryWorkflow
 from workflows.handoff import HandoffWorkflow
 from workflows.interaction import InteractionWorkflow
 from workflows.rollup import RollupWorkflow
 from workflows.sandbox import LeanSandbox
 
-WORKFLOWS: tuple[type, ...] = (InteractionWorkflow, HandoffWorkflow, DeliveryWorkflow, RollupWorkflow)
+WORKFLOWS: tuple[type, ...] = (
+    InteractionWorkflow,
+    HandoffWorkflow,
+    DeliveryWorkflow,
+    AuditSealWorkflow,
+    RollupWorkflow,
+)
 
 SANDBOX = LeanSandbox(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(

@@ -17,26 +17,41 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from workflows import ids
+from domain.audit import SealInput
+from domain.values import Value
+from workflows import ids, options
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recurring:
-    """A workflow without input that runs again and again; a run that takes longer is left to finish."""
+    """A workflow that runs again and again, never twice at once. What was missed while Temporal was down is not made up
+    for: the next run does all there is."""
 
     id: str
     workflow: str
     every: timedelta
+    start: tuple[Value, ...] = ()
+    """What it is started with."""
 
     def schedule(self, task_queue: str) -> Schedule:
         return Schedule(
-            action=ScheduleActionStartWorkflow(self.workflow, id=self.id, task_queue=task_queue),
+            action=ScheduleActionStartWorkflow(
+                self.workflow,
+                args=self.start,
+                id=self.id,
+                task_queue=task_queue,
+                task_timeout=options.TASK_TIMEOUT,
+            ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every)]),
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=self.every),
         )
 
 
-SCHEDULES = (Recurring("rollups", ids.ROLLUP_WORKFLOW, timedelta(minutes=1)),)
+MINUTE = timedelta(minutes=1)
+SCHEDULES = (
+    Recurring("audit-seal", ids.AUDIT_SEAL_WORKFLOW, MINUTE, (SealInput(),)),
+    Recurring("rollups", ids.ROLLUP_WORKFLOW, MINUTE),
+)
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:

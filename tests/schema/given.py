@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import text
+
 from domain.decision import Decision, Outcome
 from domain.facts import Account, Invoice
 from domain.handoff import HandoffKind
@@ -26,6 +28,7 @@ from domain.values import (
     Priority,
     RequestId,
 )
+from schema.audit_seals import UNSEALED, SealRepository
 from schema.base import new_id
 from schema.customers import CustomerRepository
 from schema.decisions import DecisionRepository
@@ -168,3 +171,16 @@ async def handoff(session: Session, *, digest: str = "digest", **changes: object
 
 _PROPOSED: Sequence[Json] = [{"tool": "issue_refund", "arguments": {"invoice_id": "inv_1", "amount": 5_000}}]
 UNKNOWN_CONVERSATION = ConversationId("cnv_nobody")
+
+
+_UNSEALED = text(f"SELECT count(*) AS events FROM audit_events e WHERE organisation = :organisation AND {UNSEALED}")
+
+
+async def everything_sealed(db: Database, organisation: OrganisationId = ACME, *, most: int = 1000) -> None:
+    """Another database of the same server may hold the horizon up for a moment: until nothing is left."""
+    left = 1
+    while left:
+        async with db.transaction(organisation) as session:
+            await SealRepository(session).seal(NOW, most=most)
+            row = await session.first(_UNSEALED)
+            left = row.events if row else 0

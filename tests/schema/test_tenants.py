@@ -41,9 +41,11 @@ from schema.tickets import TicketRepository
 from schema.wakes import WakeRepository
 from schema.webhooks import WebhookRepository
 from tests.postgres import PostgresServer
-from tests.schema.given import ACME, ANNA, GLOBEX, NOW, customer, decided, handoff, mail
+from tests.schema.given import ACME, ANNA, GLOBEX, NOW, customer, decided, everything_sealed, handoff, mail
 
 APPEND_ONLY = (
+    "audit_seals",
+    "audit_batches",
     "decisions",
     "effects",
     "effect_events",
@@ -102,6 +104,7 @@ async def something_in_every_table(db: Database, organisation: OrganisationId) -
         await AuditRepository(session).append(AuditEvent(NOW, "agent", "ticket.created", "tkt_1"))
         await _something_outgoing(session, delivery_id)
         await RollupRepository(session).roll(NOW + timedelta(days=2))
+    await everything_sealed(db, organisation)
 
 
 async def _something_outgoing(session: Session, delivered: DeliveryId) -> None:
