@@ -102,7 +102,9 @@ class ReplyActivities:
             )
             if not answered.first:
                 await interactions.finish(ref.interaction_id, InteractionStatus.FAILED, None, self._now())
-        return Committed(status=InteractionStatus.FAILED)
+            live = record.interaction.mode is Mode.LIVE
+            starts = await announced(session, record, InteractionStatus.FAILED, self._now()) if live else ()
+        return Committed(status=InteractionStatus.FAILED, starts=starts)
 
     async def _draft(self, session: Session, record: Record, resolution: Resolution | None) -> Draft:
         if resolution and resolution.decision is not HandoffDecision.APPROVED:

@@ -10,6 +10,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.deliveries import PER_RECEIVER
 from adapters.signing import verify
 from domain.consent import Consent
 from domain.delivery import DeliveryRef, DeliveryResult, DeliveryStatus
@@ -20,6 +21,7 @@ from schema.dead_letters import DeadLetterRepository
 from schema.deliveries import DeliveryFilters, DeliveryRepository
 from schema.session import Database
 from tests.outgoing import SECRET, Outgoing, outgoing, wall_clock
+from tests.receiver import receiver
 from tests.schema.given import ACME, ANNA
 from tests.temporal import temporal_server
 from workflows import ids
@@ -100,6 +102,34 @@ async def test_our_own_idea_waits_for_the_morning_by_a_timer_and_then_leaves(
         assert (await handle.result()).status is DELIVERED
         assert [m["Auto-Submitted"] for m in post.mails.accepted] == ["auto-generated"]
         assert (await post.get(held)).attempts == 1
+
+
+async def test_W4_a_receiver_that_hangs_does_not_fill_a_small_worker(
+    skipping: WorkflowEnvironment, database: Database
+) -> None:
+    """Six places, twenty events for the one that hangs, for minutes: everybody else's arrive meanwhile."""
+    queue, hung = f"q-{secrets.token_hex(4)}", EventType.HANDOFF_OPENED
+    async with outgoing(database, patience=timedelta(minutes=2)) as post, receiver() as well:
+        post.hook.always = "hang"
+        await post.endpoint(hung)
+        await post.endpoint(EventType.PING, url=well.url)
+        office = Office(skipping, post, queue)
+        async with Worker(
+            skipping.client,
+            task_queue=queue,
+            workflows=[DeliveryWorkflow],
+            activities=[post.activities.send, post.activities.give_up],
+            max_concurrent_activities=6,
+        ):
+            stuck = [await office.start((await post.event(hung))[0]) for _ in range(20)]
+            await post.hook.until(PER_RECEIVER)
+            sent = [await office.start((await post.event())[0]) for _ in range(19)]
+            assert len(await well.until(19)) == 19
+            assert len(post.hook.heard) == PER_RECEIVER
+            for handle in sent:
+                assert (await handle.result()).status is DELIVERED
+            for handle in stuck:
+                await handle.terminate()
 
 
 async def test_what_arrives_at_once_ends_at_once(office: Office) -> None:
