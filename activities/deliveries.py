@@ -129,7 +129,7 @@ class DeliveryActivities:
             )
             if isinstance(found, Dispatched):
                 ledger_attempt = found.attempt
-            elif found.state is EffectState.CONFIRMED:
+            elif found.state is EffectState.CONFIRMED and not await attempts.came_back(delivery.id):
                 await DeliveryRepository(session).mark(delivery.id, DeliveryStatus.DELIVERED, self._now())
                 return SendResult(status=DeliveryStatus.DELIVERED, attempts=delivery.attempts)
             elif not delivery.round:

@@ -18,6 +18,13 @@ _IS_OPEN = text(
                         AND e.attempt = d.attempts AND e.status <> 'attempting')
     """
 )
+_CAME_BACK = text(
+    """
+    SELECT status = 'bounced' AS came_back FROM delivery_events
+    WHERE organisation = :organisation AND delivery_id = :id AND status IN ('delivered', 'bounced')
+    ORDER BY at DESC, id DESC LIMIT 1
+    """
+)
 _MINE = "status = 'pending' AND attempts = :attempt"
 _BEGIN = change(
     "attempts = attempts + 1, next_attempt_at = NULL, message_id = coalesce(message_id, :message_id)",
@@ -48,6 +55,11 @@ class AttemptRepository:
     async def is_open(self, delivery_id: DeliveryId) -> bool:
         """Whether the newest attempt has no outcome: it is under way, or its worker died."""
         return await self._session.first(_IS_OPEN, id=delivery_id) is not None
+
+    async def came_back(self, delivery_id: DeliveryId) -> bool:
+        """Whether it was taken, and a report said later that it did not arrive."""
+        row = await self._session.first(_CAME_BACK, id=delivery_id)
+        return row is not None and bool(row.came_back)
 
     async def deliver(
         self, delivery_id: DeliveryId, attempt: int, receipt: Receipt, at: datetime, took: timedelta

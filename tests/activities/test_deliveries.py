@@ -323,6 +323,13 @@ class TestMail:
         async with post.db.transaction(ACME) as session:
             notes = (await NotificationRepository(session).list("olga")).items
         assert [n.subject for n in notes] == [delivery_id]
+        await redrive(post, delivery_id, Correction(recipient="anna.new@example.com"))
+        assert (await post.send(delivery_id)).status is DELIVERED
+        assert [m["To"] for m in post.mails.accepted][1:] == ["anna.new@example.com"], "redriven means sent again"
+        assert (await post.send(delivery_id)).status is DELIVERED
+        assert len({m["Message-ID"] for m in post.mails.accepted}) == 1
+        assert len(post.mails.accepted) == 2
+        assert (await post.effect(delivery_id)).state is EffectState.CONFIRMED
 
     async def test_our_own_idea_needs_a_yes_and_waits_for_the_morning(self, database: Database) -> None:
         night = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
