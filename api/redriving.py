@@ -1,6 +1,7 @@
 """What a person says about a dead letter: decided in Postgres, once, audited; then its workflow is told."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from api.auth import Caller
 from api.deps import Services
@@ -56,11 +57,11 @@ async def find_dead_letters(
     What may have arrived is not among them unless it is asked for by its reason: sending that again is a decision
     about one message, not about a heap.
     """
+    if filters.reason is None:
+        filters = replace(filters, reason_is_not="outcome_unknown")
     async with services.db.transaction(caller.organisation) as session:
         page = await DeliveryRepository(session).list(filters=filters, limit=MAX_PAGE)
-    asked = filters.reason == "outcome_unknown"
-    found = [d for d in page.items if asked or d.reason != "outcome_unknown"]
-    return found, page.next_cursor is not None
+    return page.items, page.next_cursor is not None
 
 
 async def redrive_all(services: Services, caller: Caller, found: Sequence[Delivery]) -> list[DeliveryId]:

@@ -24,6 +24,7 @@ class DeliveryFilters:
     interaction_id: InteractionId | None = None
     endpoint_id: str | None = None
     reason: str | None = None
+    reason_is_not: str | None = None
 
 
 async def list_deliveries(session: Session, filters: DeliveryFilters, limit: int, cursor: str | None) -> Page[Delivery]:
@@ -44,4 +45,6 @@ def _conditions(filters: DeliveryFilters) -> list[ColumnElement[Any]]:
     for name in ("channel", "customer_id", "interaction_id", "endpoint_id", "reason"):
         if (value := getattr(filters, name)) is not None:
             conditions.append(_C[name] == value)
+    if filters.reason_is_not is not None:
+        conditions.append(_C.reason.is_distinct_from(filters.reason_is_not))
     return conditions

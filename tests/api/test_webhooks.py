@@ -3,15 +3,19 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from adapters.signing import verify
-from domain.values import OrganisationId
-from schema.webhooks import WebhookRepository
+from domain.values import DeliveryId, OrganisationId
+from domain.webhook import DomainEvent, EndpointKind, EventType
+from schema.deliveries import DeliveryRepository
+from schema.delivery_attempts import AttemptRepository
+from schema.events import EventRepository
+from schema.webhooks import WebhookRepository, new_endpoint_id
 from tests.api.conftest import Api
 from tests.api.test_auth import bearer
 from tests.api.wire import problem_of
@@ -153,6 +157,30 @@ async def test_bulk_redrive_says_first_what_it_would_do(api: Api, hook: Receiver
     assert done == {"dryRun": False, "count": 1, "ids": [dead["id"]], "more": False}
     await until(api, dead["id"], "delivered")
     assert (await api.http.post("/dead-letters/redrive", json=chosen)).json()["count"] == 0
+
+
+async def test_bulk_redrive_leaves_out_what_may_have_arrived_and_is_not_stuck_behind_it(api: Api) -> None:
+    at = datetime.now(UTC)
+    async with api.house.db.transaction(DEMO) as session:
+        endpoint_id = new_endpoint_id()
+        webhooks = WebhookRepository(session)
+        await webhooks.create(endpoint_id, EndpointKind.WEBHOOK, "https://example.com/", ["ping"], "", "olga", at)
+        endpoint = await webhooks.get(endpoint_id)
+        ids: list[DeliveryId] = []
+        for n in range(202):
+            event = DomainEvent(EventType.PING, endpoint_id, at + timedelta(seconds=n - 300), key=str(n))
+            ids += await EventRepository(session).record_for(event, endpoint)
+            await AttemptRepository(session).refuse(ids[n], "outcome_unknown" if n else "smtp_550", "builders", at)
+            await DeliveryRepository(session).mark_told(ids[n], at)
+
+    async def dry(**more: str) -> tuple[int, list[str], bool]:
+        body = {"filter": {"endpointId": endpoint_id, **more}}
+        told = (await api.http.post("/dead-letters/redrive", json=body)).json()
+        return told["count"], told["ids"], told["more"]
+
+    assert await dry() == (1, [ids[0]], False)
+    assert await dry(reason="outcome_unknown") == (200, ids[:1:-1], True)
+    assert await dry(reason="smtp_550") == (1, [ids[0]], False)
 
 
 async def test_lists_filter_and_dead_letters_are_a_list_of_their_own(api: Api, hook: Receiver) -> None:

@@ -5,6 +5,8 @@ The processes are real, the client does what a good client does: it repeats the 
 
 import asyncio
 import contextlib
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from adapters.llm.embedded import EmbeddedIntentModel
 from tests.house import House
 from tests.postgres import PostgresServer
 from tests.processes import Processes, processes, until_answered
+from tests.receiver import Receiver, receiver
 from tests.temporal import DevServer
 
 pytestmark = pytest.mark.crash
@@ -101,6 +104,61 @@ async def test_a_decision_survives_the_crash_before_or_after_the_workflow_hears_
     assert ended["status"] == "completed"
     assert [r.amount for r in await house.refunds() if r.customer_id == customer] == [48_000]
     assert (await house.http.post(f"{path}/approve", json={"digest": digest})).status_code == 200
+
+
+@contextlib.asynccontextmanager
+async def subscribed(house: House, hook: Receiver, kind: str) -> AsyncIterator[str]:
+    answer = await house.http.post("/webhooks", json={"url": hook.url, "eventTypes": [kind]})
+    assert answer.status_code == 201, answer.text
+    yield str(answer.json()["id"])
+    await house.http.delete(f"/webhooks/{answer.json()['id']}")
+
+
+@pytest.mark.parametrize(("failpoint", "calls"), [("F12", 1), ("F13", 2)])
+async def test_W3_a_crash_around_an_attempt_repeats_it_under_its_id(
+    running: tuple[Processes, House], failpoint: str, calls: int
+) -> None:
+    both, house = running
+    async with receiver() as hook, subscribed(house, hook, "ping") as webhook_id:
+        both.arm("worker", failpoint)
+        delivery_id = (await house.http.post(f"/webhooks/{webhook_id}/test")).json()["deliveryId"]
+        await both.died("worker")
+        await both.restart("worker")
+        heard = await hook.until(calls)
+        delivery = await _until_delivered(house, delivery_id)
+    assert [one.id for one in heard] == [delivery["webhookId"]] * calls
+    assert len(hook.heard) == calls
+    assert [e["status"] for e in delivery["history"]] == ["attempting", "lost", "attempting", "delivered"]
+
+
+async def test_W5_an_event_survives_the_process_that_recorded_it(running: tuple[Processes, House]) -> None:
+    both, house = running
+    customer = "cust_decided"
+    await house.customer(customer, plan="enterprise")
+    await house.invoice("inv_1", 48_000, customer_id=customer)
+    body = {"customerId": customer, "message": "refund please", "requestId": "req_1"}
+    asked = (await until_answered(house.http, "/chat", body)).json()
+    async with receiver() as hook, subscribed(house, hook, "handoff.decided"):
+        both.arm("api", "F9")
+        with contextlib.suppress(httpx2.TransportError):
+            await house.http.post(f"/handoffs/{asked['handoff']['id']}/reject", json={"reply": "No."})
+        await both.died("api")
+        assert hook.heard == []
+        await both.restart("api")
+        await both.ready(house.http)
+        (heard,) = await hook.until(1)
+        assert json.loads(heard.body)["data"]["decision"] == "rejected"
+        await house.until_settled(asked["interactionId"])
+    assert len(hook.heard) == 1
+
+
+async def _until_delivered(house: House, delivery_id: str) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    async with asyncio.timeout(30):
+        while shown.get("status") != "delivered":
+            shown = dict((await house.http.get(f"/deliveries/{delivery_id}")).json())
+            await asyncio.sleep(0.05)
+    return shown
 
 
 async def test_negative_control_without_the_ledger_a_crash_would_refund_twice(
