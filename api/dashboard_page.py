@@ -67,9 +67,8 @@ def page(shown: Dashboard, organisation: OrganisationId, now: datetime) -> Respo
 def _head(shown: Dashboard, organisation: OrganisationId) -> str:
     length = shown.end - shown.begin
     links = "".join(
-        f'<a{" aria-current=page" if span == length else ""} href="?{urlencode({"from": _iso(shown.end - span)})}">'
-        f"{words}</a>"
-        for words, span in _WINDOWS
+        f'<a{" aria-current=page" if span.days == length.days else ""} href="?{since}">{words}</a>'
+        for words, span, since in ((w, s, urlencode({"from": _iso(shown.end - s)})) for w, s in _WINDOWS)
     )
     window = f"{shown.begin:%d %b %H:%M} to {shown.end:%d %b %Y %H:%M} UTC"
     return f'<header><div><h1>{escape(organisation)}</h1><p class="quiet">{window}</p></div><nav>{links}</nav></header>'
@@ -194,7 +193,7 @@ def _matrix(title: str, first: str, counts: Mapping[str, Mapping[str, int]]) -> 
     return _card(title, _table((first, *map(_words, columns)), rows))
 
 
-_NOTHING = '<p class="quiet">nothing in this window</p>'
+_NOTHING = '<p class="quiet">nothing</p>'
 
 
 def _card(title: str, body: str) -> str:

@@ -36,8 +36,8 @@ nav a[aria-current]{color:var(--text);font-weight:600;background:var(--soft)}
 .spark polyline{fill:none;stroke:var(--hue);stroke-width:1.5;vector-effect:non-scaling-stroke}
 .bad .spark polygon{fill:var(--badsoft)}
 .bad .spark polyline{stroke:var(--bad)}
-.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:16px;margin-bottom:16px}
-.three{grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr))}
+.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:16px;margin-bottom:16px;align-items:start}
+.three{align-items:stretch;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr))}
 .card{padding:16px;min-width:0}
 .card h2{margin-bottom:10px;color:var(--text);font-size:14px}
 .wide{overflow-x:auto}
