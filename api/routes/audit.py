@@ -1,20 +1,66 @@
-"""The audit: whether it is what was sealed."""
+"""The audit: what happened, as a list and as a file, and whether it is what was sealed."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import Field
 
 from api.auditing import Verdict, verify
-from api.auth import CallerDep, Scope
-from api.deps import ServicesDep
+from api.auth import Caller, CallerDep, Scope
+from api.deps import Services, ServicesDep
+from api.exporting import as_csv, as_json
+from api.fields import Instant, Key, ObjectId, Page
 from api.strict_json import StrictRoute
 from domain.errors import NotFound
-from domain.values import Value
+from domain.values import Json, Value
+from schema.audit import AuditEvent, AuditRepository
+from schema.exports import AuditFilters, ExportRepository
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=StrictRoute)
 PLACE = Field(ge=1, le=2**62)
+
+
+class Selection(Value):
+    """Which events; `customerId` and `interactionId` also narrow what else an export holds."""
+
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+    actor: Key | None = None
+    action: Key | None = None
+    subject: Key | None = None
+    customer_id: Key | None = None
+    interaction_id: ObjectId | None = None
+
+    def filters(self) -> AuditFilters:
+        return AuditFilters(
+            self.from_, self.to, self.actor, self.action, self.subject, self.customer_id, self.interaction_id
+        )
+
+    def named(self) -> Json:
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "cursor"})
+
+
+class AuditQuery(Page, Selection):
+    pass
+
+
+class AuditEntry(Value):
+    """One event, with its place in the sealed chain once it has one."""
+
+    id: str
+    at: Instant
+    actor: str
+    action: str
+    subject: str
+    details: Json
+    sequence: int | None = None
+    hash: str | None = None
+
+
+class AuditList(Value):
+    items: tuple[AuditEntry, ...]
+    next_cursor: str | None = None
 
 
 class Span(Value):
@@ -22,6 +68,50 @@ class Span(Value):
 
     from_: Annotated[int, PLACE, Field(alias="from")] = 1
     to: Annotated[int | None, PLACE] = None
+
+
+@router.get("", summary="Audit events, newest first")
+async def list_audit(caller: CallerDep, services: ServicesDep, query: Annotated[AuditQuery, Query()]) -> AuditList:
+    caller.need(Scope.AUDITOR)
+    async with services.db.transaction(caller.organisation) as session:
+        found = await ExportRepository(session).newest(query.filters(), limit=query.limit, cursor=query.cursor)
+    items = tuple(AuditEntry.model_validate(row, from_attributes=True) for row in found.items)
+    return AuditList(items=items, next_cursor=found.next_cursor)
+
+
+@router.get("/export.json", summary="The whole audit as one JSON document", response_class=StreamingResponse)
+async def export_audit_json(
+    caller: CallerDep, services: ServicesDep, selection: Annotated[Selection, Query()]
+) -> StreamingResponse:
+    """Events in the order they are sealed, and what they are about. Every row is a line; streamed from one snapshot."""
+    await _export_begins(caller, services, selection, "json")
+    filters, named = selection.filters(), selection.named()
+    rows = as_json(services.db, caller.organisation, filters, named, services.now())
+    return StreamingResponse(rows, media_type="application/json", headers=_named("json"))
+
+
+@router.get("/export.csv", summary="The whole audit as CSV", response_class=StreamingResponse)
+async def export_audit_csv(
+    caller: CallerDep, services: ServicesDep, selection: Annotated[Selection, Query()]
+) -> StreamingResponse:
+    """The same. No cell begins with what a spreadsheet calculates: such a one, and one that begins with an apostrophe,
+    has an apostrophe in front."""
+    await _export_begins(caller, services, selection, "csv")
+    rows = as_csv(services.db, caller.organisation, selection.filters())
+    return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=_named("csv"))
+
+
+def _named(ending: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="audit.{ending}"'}
+
+
+async def _export_begins(caller: Caller, services: Services, selection: Selection, form: str) -> None:
+    """On record before the first byte leaves: by the names of its filters, whose values may be personal."""
+    caller.need(Scope.AUDITOR)
+    details: Json = {"format": form, "filters": sorted(selection.named())}
+    async with services.db.transaction(caller.organisation) as session:
+        audited = AuditEvent(services.now(), caller.name, "audit.exported", caller.organisation, details)
+        await AuditRepository(session).append(audited)
 
 
 @router.get("/verify", summary="Check the sealed chain from end to end")

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Checks an exported audit against the checkpoints about it. Needs Python 3.11, the package `cryptography` and nothing
+of Holdfast; README.md beside this file has the format.
+
+    python verify_audit.py export.json --checkpoints checkpoints-demo.jsonl --public-key key.pem
+
+Prints what it found as JSON. Ends with 0 if nothing is wrong, 1 if something is, 2 if it could not look.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+NOTHING_BEFORE = "0" * 64
+PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.DOTALL)
+
+
+def exactly(number: str) -> str:
+    """Numbers stay as they are spelt: NUL occurs in no string of the database."""
+    return "\0" + number
+
+
+READ = json.JSONDecoder(parse_int=exactly, parse_float=exactly).decode
+
+
+def canonical(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def chained(previous: bytes, organisation: str, event: Any) -> bytes:
+    words = {name: event[name] for name in ("action", "actor", "at", "id", "sequence", "subject", "xact")}
+    words |= {"details": READ(event["details"]), "organisation": organisation}
+    return hashlib.sha256(previous + canonical(words)).digest()
+
+
+def exported(path: str) -> Iterator[Any]:
+    """The head of the document, then its audit events one by one: each stands on a line of its own."""
+    with open(path, encoding="utf-8") as file:
+        first = file.readline().rstrip("\n")
+        if not first.endswith('"events":['):
+            raise ValueError("this is no export of an audit")
+        yield json.loads(first + "]}")
+        for line in file:
+            if line.startswith("]"):
+                return
+            yield json.loads(line.rstrip("\n").rstrip(","))
+    raise ValueError("the export ends in the middle")
+
+
+def checkpoints_of(path: str) -> Iterator[Any]:
+    """Each checkpoint, None for one that cannot be read. A line torn by a power cut was never kept."""
+    with open(path, "rb") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                if line.rstrip(b"\n").endswith(b"}"):
+                    yield None
+
+
+def keys_of(path: str) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        keys = [load_pem_public_key(pem) for pem in PEM.findall(file.read())]
+    return {hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]: key for key in keys}
+
+
+def is_signed(checkpoint: Any, organisation: str, keys: dict[str, Any]) -> bool:
+    key = keys.get(checkpoint.get("key_id"))
+    if key is None or checkpoint.get("organisation") != organisation:
+        return False
+    words = {name: value for name, value in checkpoint.items() if name != "signature"}
+    text = json.dumps(words, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    try:
+        key.verify(base64.b64decode(checkpoint["signature"], validate=True), text)
+    except (InvalidSignature, ValueError, KeyError):
+        return False
+    return True
+
+
+def digest(checkpoint: Any) -> str:
+    text = json.dumps(checkpoint, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Check:
+    def __init__(self) -> None:
+        self.findings: list[Any] = []
+
+    def found(self, problem: str, sequence: int, **more: Any) -> None:
+        self.findings.append({"problem": problem, "sequence": sequence, **more})
+
+    def checkpoints(self, path: str, organisation: str, keys: dict[str, Any]) -> dict[int, Any]:
+        """Those that can be believed, by the place they are about."""
+        believed: dict[int, Any] = {}
+        last: Any = None
+        expected = NOTHING_BEFORE
+        for checkpoint in checkpoints_of(path):
+            if checkpoint is None or not is_signed(checkpoint, organisation, keys):
+                where = checkpoint["sequence"] if checkpoint else last["sequence"] if last else 0
+                self.found("signature_bad", where)
+                expected = digest(checkpoint) if checkpoint else expected
+                continue
+            grows = last is None or all(checkpoint[name] > last[name] for name in ("batch", "sequence"))
+            if checkpoint["previous"] != expected or not grows:
+                self.found("fork", checkpoint["sequence"])
+            believed[checkpoint["sequence"]] = last = checkpoint
+            expected = digest(checkpoint)
+        return believed
+
+    def link(self, previous: bytes, organisation: str, event: Any) -> None:
+        if event.get("details") is None:
+            self.found("event_missing", event["sequence"], event_id=event["id"])
+        elif chained(previous, organisation, event).hex() != event["hash"]:
+            self.found("hash_differs", event["sequence"], event_id=event["id"])
+
+    def waiting(self, event: Any, sequence: int, sealed_up_to: Any) -> bool:
+        """Whether it rightly has no place yet; else it was not there when those beside it were sealed."""
+        if sealed_up_to and [event["xact"], event["id"]] <= sealed_up_to:
+            self.found("not_sealed", sequence, event_id=event["id"])
+            return False
+        return True
+
+    def chain(
+        self, events: Iterator[Any], organisation: str, believed: dict[int, Any], sealed_up_to: Any
+    ) -> dict[str, Any]:
+        """Every sealed event in order, then those that are not sealed yet."""
+        previous = hashlib.sha256(f"holdfast audit chain 1\n{organisation}".encode()).digest()
+        sequence = pending = confirmed = 0
+        for event in events:
+            if event["sequence"] is None:
+                pending += self.waiting(event, sequence, sealed_up_to)
+                continue
+            if event["sequence"] != sequence + 1:
+                self.found("gap", sequence + 1)
+            sequence = event["sequence"]
+            self.link(previous, organisation, event)
+            previous = bytes.fromhex(event["hash"])
+            if outside := believed.get(sequence):
+                if outside["head"] == event["hash"]:
+                    confirmed = sequence
+                else:
+                    self.found("head_differs", sequence, since=confirmed + 1)
+        beyond = [place for place in believed if place > sequence]
+        if beyond:
+            self.found("tail_missing", sequence + 1)
+        return {"count": sequence, "pending": pending, "head": previous.hex(), "confirmed_to": confirmed}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("export")
+    parser.add_argument("--checkpoints", help="the file of the organisation; without it nothing outside is compared")
+    parser.add_argument("--public-key", help="PEM, one key or several")
+    given = parser.parse_args()
+    if bool(given.checkpoints) != bool(given.public_key):
+        parser.error("checkpoints and public key go together")
+    events = exported(given.export)
+    head = next(events)
+    if head["filters"]:
+        parser.error("only a whole export can be checked: this one is filtered")
+    check = Check()
+    believed: dict[int, Any] = {}
+    if given.checkpoints:
+        keys = keys_of(given.public_key)
+        believed = check.checkpoints(given.checkpoints, head["organisation"], keys)
+    told = check.chain(events, head["organisation"], believed, head["sealedUpTo"])
+    findings = sorted(check.findings, key=lambda finding: finding["sequence"])[:20]
+    verdict = {"ok": not findings, "organisation": head["organisation"], "outside_proof": bool(believed), **told}
+    print(json.dumps({**verdict, "findings": findings}, indent=2))  # noqa: T201 - this is what it is for
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        sys.stderr.write(f"it cannot be read: {type(error).__name__}: {error}\n")
+        sys.exit(2)
