@@ -255,3 +255,39 @@ async def test_R8_a_poisoned_message_blocks_nobody(town: Town, record_property: 
     assert in_flight == len(poisoned), "the poison was over before the others were"
     assert with_poison < 3 * clean + 0.5  # 1.5 is meant; the machine may be busy
     assert set(town.verdicts("r8_poisoned").values()) == {"confirmed"}
+
+
+@pytest.mark.parametrize("name", ["postgres", "temporal"])
+async def test_O3_what_hangs_is_named_too(
+    town: Town, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """SIGSTOP: it accepts connections and never answers."""
+    hanging = town.stack.pause(name)
+    begun = time.monotonic()
+    try:
+        assert await town.readiness() == (503, [name])
+        took = time.monotonic() - begun
+        record_property("seconds until it is named", round(took, 1))
+        assert took < 8  # 2 are meant; the machine may be busy
+    finally:
+        send(hanging, signal.SIGCONT)
+
+
+FOR_EVER = pytest.mark.xfail(strict=True, raises=httpx2.ReadTimeout, reason="no statement is bounded on our own side")
+
+
+@pytest.mark.parametrize("name", [pytest.param("postgres", marks=FOR_EVER), "temporal"])
+async def test_R11_nobody_waits_for_ever_for_what_hangs(
+    town: Town, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    await town.customer(f"r11_{name}")
+    hanging = town.stack.pause(name)
+    begun = time.monotonic()
+    try:
+        answer = await town.chat(f"r11_{name}", "ticket")  # the client gives up after 30 s
+    finally:
+        send(hanging, signal.SIGCONT)
+    record_property("seconds until the caller hears", round(time.monotonic() - begun, 1))
+    assert answer.status_code in {202, 503}
+    assert (await town.until_answered(f"r11_{name}", "ticket"))["status"] == "completed"
+    assert len(town.rows("SELECT id FROM tickets WHERE customer_id = %s", f"r11_{name}")) == 1
