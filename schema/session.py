@@ -16,7 +16,7 @@ from sqlalchemy import Executable, TextClause, text
 from domain.errors import DependencyDown, HoldfastError
 from domain.standing import Standing
 from domain.values import DeliveryId, HandoffId, OrganisationId
-from schema.failures import NOT_MIGRATED, translated
+from schema.failures import NOT_MIGRATED, down, translated
 from schema.lookups import (
     AUDIT_TO_SEAL,
     CHANGED_HANDOFFS,
@@ -183,7 +183,8 @@ class Database:
         await self._one_by_one(_NOBODY, lambda session: session.first(_PING))
 
     async def at_head(self) -> bool:
-        """Whether the tables are the ones this code was written for. `DependencyDown` if nothing can be read."""
+        """Whether the tables are the ones this code was written for. `DependencyDown` if nothing can be read, or
+        nothing written: a standby, or an operator's switch."""
         from schema.migrate import head_revision  # alembic takes a while to import and only readiness needs it
 
         try:
@@ -192,6 +193,8 @@ class Database:
             if error.details.get("reason") in NOT_MIGRATED:
                 return False
             raise
+        if row is not None and row.is_read_only:
+            raise down("25006")
         return row is not None and row.version_num == head_revision()
 
     async def close(self) -> None:
@@ -237,7 +240,9 @@ _NOBODY = OrganisationId("")
 """Bound to nobody: row-level security shows nothing, and only the look-ups across organisations answer."""
 _FROZEN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PING = text("SELECT 1")
-_REVISION = text("SELECT version_num FROM alembic_version")
+_REVISION = text(
+    "SELECT version_num, current_setting('transaction_read_only') = 'on' AS is_read_only FROM alembic_version"
+)
 
 
 def _named(organisation: OrganisationId) -> OrganisationId:
