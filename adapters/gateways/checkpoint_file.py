@@ -38,7 +38,7 @@ class CheckpointFiles:
                     raise DependencyDown("another checkpoint was kept meanwhile", dependency="checkpoints")
                 # A torn line before it must not swallow this one.
                 begin = b"" if _ends_whole(file) else b"\n"
-                file.write(begin + checkpoint.model_dump_json(by_alias=False).encode() + b"\n")
+                file.write(begin + checkpoint.model_dump_json().encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             _fsync(self._folder)

@@ -73,7 +73,7 @@ def keys_of(path: str) -> dict[str, Any]:
 
 
 def is_signed(checkpoint: Any, organisation: str, keys: dict[str, Any]) -> bool:
-    key = keys.get(checkpoint.get("key_id"))
+    key = keys.get(checkpoint.get("keyId"))
     if key is None or checkpoint.get("organisation") != organisation:
         return False
     words = {name: value for name, value in checkpoint.items() if name != "signature"}

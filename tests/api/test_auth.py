@@ -130,6 +130,11 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("post", "/notifications/{notificationId}/read"): (
         "/notifications/ntf_missing0/read", None, {"operator", "builder"}),
     ("get", "/metrics/dashboard"): ("/metrics/dashboard", None, {"operator", "auditor"}),
+    ("get", "/audit"): ("/audit", None, {"auditor"}),
+    ("get", "/audit/export.json"): ("/audit/export.json", None, {"auditor"}),
+    ("get", "/audit/export.csv"): ("/audit/export.csv", None, {"auditor"}),
+    ("get", "/audit/verify"): ("/audit/verify", None, {"auditor"}),
+    ("get", "/audit/public-key"): ("/audit/public-key", None, {"auditor", "operator"}),
     ("get", "/debug/mail"): ("/debug/mail", None, {"admin"}),
     ("get", "/debug/mail/{name}"): (f"/debug/mail/{'0' * 32}", None, {"admin"}),
     ("get", "/debug/outbox"): ("/debug/outbox", None, {"admin"}),
