@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from api.deps import Proof
@@ -64,10 +65,11 @@ async def verify(
         check = ChainCheck(organisation, after=after, previous=before)
         if after and before is None:
             check.found(Problem.GAP, after)
-        async for links in chain.links(after, to):
-            for link in links:
-                check.take(link)
-                outside.take(link)
+        async with aclosing(chain.links(after, to)) as walk:
+            async for links in walk:
+                for link in links:
+                    check.take(link)
+                    outside.take(link)
         await _look_beside(chain, check, head, after, to)
         pending = await chain.pending(head.place if head else Place(0))
     if last is None:

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from datetime import datetime
 
 from domain.values import Json, OrganisationId
@@ -30,7 +31,7 @@ _FORMULA = frozenset("=+-@\t\r\n|%")
 
 async def as_json(
     db: Database, organisation: OrganisationId, filters: AuditFilters, named: Json, at: datetime
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """One document; every row of it is a line of its own, so that it can be read in constant memory too."""
     counts: dict[str, int] = {}
     head: Json = {"organisation": organisation, "exportedAt": at.isoformat(), "filters": named}
@@ -39,29 +40,33 @@ async def as_json(
         head["sealedUpTo"] = await export.sealed_up_to()
         yield json.dumps(head)[:-1] + ',"events":['
         counts["events"] = 0
-        async for rows in export.events(filters):
-            yield _lines([json.dumps(event(row)) for row in rows], counts["events"])
-            counts["events"] += len(rows)
+        async with aclosing(export.events(filters)) as groups:
+            async for rows in groups:
+                yield _lines([json.dumps(event(row)) for row in rows], counts["events"])
+                counts["events"] += len(rows)
         for section in SECTIONS:
             yield f'\n],"{section}":['
             counts[section] = 0
-            async for texts in export.section(section, filters):
-                yield _lines(texts, counts[section])
-                counts[section] += len(texts)
+            async with aclosing(export.section(section, filters)) as parts:
+                async for texts in parts:
+                    yield _lines(texts, counts[section])
+                    counts[section] += len(texts)
     yield f'\n],"counts":{json.dumps(counts)}}}\n'
 
 
-async def as_csv(db: Database, organisation: OrganisationId, filters: AuditFilters) -> AsyncIterator[str]:
+async def as_csv(db: Database, organisation: OrganisationId, filters: AuditFilters) -> AsyncGenerator[str, None]:
     """RFC 4180. The column `data` has what is no event, as JSON."""
     async with db.transaction(organisation, frozen=True) as session:
         export = ExportRepository(session)
         yield _table([COLUMNS])
-        async for rows in export.events(filters):
-            events = (event(row) for row in rows)
-            yield _table([["event", *(_cell(e[name]) for name in COLUMNS[1:-1]), ""] for e in events])
+        async with aclosing(export.events(filters)) as groups:
+            async for rows in groups:
+                events = (event(row) for row in rows)
+                yield _table([["event", *(_cell(e[name]) for name in COLUMNS[1:-1]), ""] for e in events])
         for section in SECTIONS:
-            async for texts in export.section(section, filters):
-                yield _table([[section, *[""] * (len(COLUMNS) - 2), safe(words)] for words in texts])
+            async with aclosing(export.section(section, filters)) as parts:
+                async for texts in parts:
+                    yield _table([[section, *[""] * (len(COLUMNS) - 2), safe(words)] for words in texts])
 
 
 def event(row: Record) -> Json:

@@ -1,6 +1,7 @@
 """The chain as it is stored, read from end to end in constant memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -71,10 +72,11 @@ class AuditChain:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def links(self, after: int, to: int) -> AsyncIterator[list[Link]]:
+    async def links(self, after: int, to: int) -> AsyncGenerator[list[Link], None]:
         """Places behind `after`, up to `to`, in order."""
-        async for rows in self._session.stream(_LINKS, at_once=AT_ONCE, after=after, to=to):
-            yield [_link(row) for row in rows]
+        async with aclosing(self._session.stream(_LINKS, at_once=AT_ONCE, after=after, to=to)) as stream:
+            async for rows in stream:
+                yield [_link(row) for row in rows]
 
     async def hash_at(self, sequence: int) -> bytes | None:
         """What the chain had come to here; None: there is no such place."""

@@ -1,6 +1,7 @@
 """Everything an organisation's audit rests on, row by row, as of one moment."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -138,17 +139,20 @@ class ExportRepository:
         rows = await self._session.all(_LIST, **values, limit=checked_limit(limit))
         return page(rows, limit, lambda row: row, lambda row: Position(row.at, row.id))
 
-    async def events(self, filters: AuditFilters) -> AsyncIterator[list[Record]]:
+    async def events(self, filters: AuditFilters) -> AsyncGenerator[list[Record], None]:
         """In the order they are sealed, those that wait last."""
-        async for rows in self._session.stream(_EVENTS, whole=filters == AuditFilters(), **filters.values()):
-            yield rows
+        whole = filters == AuditFilters()
+        async with aclosing(self._session.stream(_EVENTS, whole=whole, **filters.values())) as stream:
+            async for rows in stream:
+                yield rows
 
     async def sealed_up_to(self) -> Place | None:
         """Everything up to here is sealed. None: nothing is, or transaction numbers began anew since."""
         row = await self._session.first(_PLACE)
         return Place(row.horizon, row.horizon_id) if row else None
 
-    async def section(self, name: str, filters: AuditFilters) -> AsyncIterator[list[str]]:
+    async def section(self, name: str, filters: AuditFilters) -> AsyncGenerator[list[str], None]:
         """Each row as JSON text, with the names its columns have."""
-        async for rows in self._session.stream(SECTIONS[name], **filters.values()):
-            yield [row.words for row in rows]
+        async with aclosing(self._session.stream(SECTIONS[name], **filters.values())) as stream:
+            async for rows in stream:
+                yield [row.words for row in rows]

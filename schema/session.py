@@ -1,7 +1,7 @@
 """Transactions bound to one organisation. Nothing else in the product opens a connection."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,8 +73,11 @@ class Session:
         """Runs a statement for its consequence; the number of rows it touched."""
         return (await self._execute(statement, values)).rowcount
 
-    async def stream(self, statement: TextClause, *, at_once: int = 500, **values: Any) -> AsyncIterator[list[Record]]:
-        """Every row, some at a time: however many there are, only those are in memory. In a transaction only."""
+    async def stream(
+        self, statement: TextClause, *, at_once: int = 500, **values: Any
+    ) -> AsyncGenerator[list[Record], None]:
+        """Every row, some at a time: however many there are, only those are in memory. In a transaction only, and
+        inside `aclosing`: closed later it would speak on a connection that is somebody else's by then."""
         known = driver_statement(statement)
         async with self.driver.cursor(name=f"s_{secrets.token_hex(4)}", row_factory=namedtuple_row) as cursor:
             await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))

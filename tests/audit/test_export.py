@@ -132,6 +132,6 @@ async def test_F15_whoever_stops_reading_gives_the_connection_back(sealed: Chain
     for _ in range(15):  # more often than there are connections
         rows = as_json(sealed.db, ACME, AuditFilters(), {}, NOW)
         await anext(rows)
-        await rows.aclose()  # type: ignore[attr-defined]
+        await rows.aclose()
     async with asyncio.timeout(5):
         await sealed.db.ping()

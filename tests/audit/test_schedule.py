@@ -1,0 +1,35 @@
+"""Sealing happens by itself."""
+
+import asyncio
+
+from tests.house import House
+from workflows.schedules import SCHEDULES, ensure_schedules
+
+
+async def test_the_schedule_seals_what_happened_and_the_route_says_so(house: House) -> None:
+    await house.customer()
+    await house.chat("hello")
+    for _ in range(2):  # several workers start
+        await ensure_schedules(house.temporal, house.settings.task_queue)
+    schedule = house.temporal.get_schedule_handle("audit-seal")
+    async with asyncio.timeout(30):
+        while True:
+            await schedule.trigger()
+            verdict = (await house.http.get("/audit/verify")).json()
+            if verdict["count"] and not verdict["pending"] and verdict["outsideProof"]:
+                break
+            await asyncio.sleep(0.1)
+    assert (verdict["ok"], verdict["confirmedTo"]) == (True, verdict["count"])
+    listed = (await house.http.get("/audit")).json()["items"]
+    assert {event["sequence"] for event in listed} == set(range(1, verdict["count"] + 1))
+    await house.http.get("/audit/export.json")
+    exported = (await house.http.get("/audit?action=audit.exported")).json()["items"]
+    assert [event["details"] for event in exported] == [{"format": "json", "filters": []}]
+
+
+async def test_a_paused_schedule_stays_paused_when_a_worker_starts(house: House) -> None:
+    await ensure_schedules(house.temporal, house.settings.task_queue)
+    schedule = house.temporal.get_schedule_handle(SCHEDULES[0].id)
+    await schedule.pause(note="looking into it")
+    await ensure_schedules(house.temporal, house.settings.task_queue)
+    assert (await schedule.describe()).schedule.state.paused
