@@ -36,6 +36,7 @@ CREATE INDEX effect_events_unknown ON effect_events (organisation, at) WHERE sta
 CREATE INDEX handoff_events_by_time ON handoff_events (organisation, at);
 CREATE INDEX delivery_events_by_time ON delivery_events (organisation, at);
 """
+# Inside its functions the role is the current user; whoever is merely a member of it, as the owner is, sees nothing.
 GRANTS = """
 GRANT SELECT (organisation, id, status, created_at, finished_at) ON interactions TO holdfast_lookup;
 GRANT SELECT (kind, opened_at, sla_due_at) ON handoffs TO holdfast_lookup;
@@ -44,10 +45,10 @@ GRANT SELECT (organisation, id, interaction_id) ON effects TO holdfast_lookup;
 GRANT SELECT (organisation, effect_id, state, at) ON effect_events TO holdfast_lookup;
 GRANT SELECT (at) ON audit_events TO holdfast_lookup;
 GRANT SELECT (organisation, rolled_until) ON metric_watermarks TO holdfast_lookup;
-CREATE POLICY lookup ON interactions FOR SELECT TO holdfast_lookup USING (true);
-CREATE POLICY lookup ON effects FOR SELECT TO holdfast_lookup USING (true);
-CREATE POLICY lookup ON effect_events FOR SELECT TO holdfast_lookup USING (true);
-CREATE POLICY lookup ON metric_watermarks FOR SELECT TO holdfast_lookup USING (true);
+CREATE POLICY lookup ON interactions FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE POLICY lookup ON effects FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE POLICY lookup ON effect_events FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE POLICY lookup ON metric_watermarks FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
 """
 # Names and counts only: what an operator of the whole installation must see, whoever it belongs to. Every branch reads
 # an index that holds what is open, not what there ever was. `since` is the oldest of what is counted.
