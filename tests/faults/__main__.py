@@ -2,10 +2,26 @@
 
 import argparse
 import asyncio
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from tests.faults import matrix, rig
 from tests.faults.tiers import TIERS
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Also when it is asked to stop it ends what it started."""
+
+    async def until_stopped() -> T:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    return asyncio.run(until_stopped())
 
 
 def main() -> int:
@@ -18,7 +34,7 @@ def main() -> int:
     if given.matrix:
         return go_through_the_matrix()
     worker = rig.UNGUARDED if given.unguarded else rig.GUARDED
-    verdict = asyncio.run(rig.run(TIERS[given.tier], given.seed, worker=worker))
+    verdict = run(rig.run(TIERS[given.tier], given.seed, worker=worker))
     report = verdict.report
     for what in ("took_s", "dealt"):
         print(f"{what:<20} " + ", ".join(f"{k} {v}" for k, v in report[what].items()))
@@ -39,7 +55,7 @@ def main() -> int:
 
 
 def go_through_the_matrix() -> int:
-    outcome = asyncio.run(matrix.run(matrix.CELLS))
+    outcome = run(matrix.run(matrix.CELLS))
     for violation in outcome.violations:
         print("BROKEN", violation)
     for cell in outcome.missed:
