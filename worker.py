@@ -40,11 +40,11 @@ from adapters.logs import configure_logs
 from adapters.telemetry import export_spans, service
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
+from domain.checkpoint import CheckpointSigner
 from domain.outside import AllowList
 from domain.policies import PolicyBook
 from domain.ports import (
     ChatGateway,
-    CheckpointSigner,
     Failpoints,
     IntentModel,
     MailGateway,

@@ -9,8 +9,8 @@ from temporalio import activity
 from activities.failures import durable
 from activities.places import heartbeating
 from domain.audit import SealInput, SealResult
-from domain.checkpoint import NOTHING_BEFORE, Checkpoint
-from domain.ports import CheckpointSigner, CheckpointStore, Failpoints
+from domain.checkpoint import NOTHING_BEFORE, Checkpoint, CheckpointSigner, CheckpointStore
+from domain.ports import Failpoints
 from domain.values import OrganisationId
 from schema.audit_seals import Head, Place, SealRepository
 from schema.session import Database

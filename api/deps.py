@@ -9,8 +9,9 @@ from fastapi import Depends, Request
 from temporalio.client import Client
 
 from domain.approval import ApprovalPolicy
+from domain.checkpoint import CheckpointKeys, CheckpointStore
 from domain.outside import NOBODY, AllowList
-from domain.ports import CheckpointKeys, CheckpointStore, Failpoints, MailSink, SecretBox
+from domain.ports import Failpoints, MailSink, SecretBox
 from domain.revision import Rules
 from domain.sla import SlaPolicy
 from schema.session import Database

@@ -4,15 +4,14 @@ A port whose store is our own Postgres is bound to one transaction, so that what
 record of it commit together; a port that reaches outside gets the effect's key and must pass it on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from domain.checkpoint import Checkpoint
 from domain.delivery import Failure, Receipt
 from domain.facts import Account, Invoice
-from domain.values import CustomerId, Intent, Json, Money, OrganisationId, Priority, Value
+from domain.values import CustomerId, Intent, Json, Money, Priority, Value
 from domain.webhook import WebhookCall
 
 
@@ -96,40 +95,6 @@ class SecretBox(Protocol):
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Raises `ValueError`: another context, a changed byte, a key that is not there any more."""
-        ...
-
-
-class CheckpointSigner(Protocol):
-    key_id: str
-
-    def sign(self, words: bytes) -> str:
-        """An Ed25519 signature, base64."""
-        ...
-
-
-class CheckpointKeys(Protocol):
-    def verifies(self, words: bytes, signature: str, signed_by: str) -> bool:
-        """Whether the key with the id `signed_by` is one of ours and signed these words."""
-        ...
-
-    def public_pem(self) -> str:
-        """The public keys, the one that signs first."""
-        ...
-
-
-class CheckpointStore(Protocol):
-    """Where checkpoints of the audit are kept: outside the database they are about."""
-
-    def append(self, checkpoint: Checkpoint) -> None:
-        """Returns once it would survive a power cut. Raises `DependencyDown` if it cannot be kept."""
-        ...
-
-    def latest(self, organisation: OrganisationId) -> Checkpoint | None:
-        """The last one that can be read."""
-        ...
-
-    def all(self, organisation: OrganisationId) -> Iterator[Checkpoint | None]:
-        """In the order they were kept, a few in memory at a time; None for one that cannot be read."""
         ...
 
 

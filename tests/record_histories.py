@@ -231,6 +231,13 @@ async def sealed(r: Recorder) -> None:
     await r._save("audit_sealed", "audit-seal", "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")
 
 
+async def counted(r: Recorder) -> None:
+    await r.house.customer()
+    await r.house.chat("hello")
+    await r.house.temporal.execute_workflow(ids.ROLLUP_WORKFLOW, id="rollups", task_queue=r.house.settings.task_queue)
+    await r._save("rollup_counted", "rollups", "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")
+
+
 class Broken:
     """An intent model with a bug."""
 
@@ -268,6 +275,7 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (retried, {}),
     (redriven, {}),
     (sealed, {}),
+    (counted, {}),
     (discarded, {}),
 )
 

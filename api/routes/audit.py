@@ -11,6 +11,7 @@ from api.auth import Caller, CallerDep, Scope
 from api.deps import Services, ServicesDep
 from api.exporting import as_csv, as_json
 from api.fields import Instant, Key, ObjectId, Page
+from api.meters import MetersDep
 from api.strict_json import StrictRoute
 from domain.errors import NotFound
 from domain.values import Json, Value
@@ -115,11 +116,15 @@ async def _export_begins(caller: Caller, services: Services, selection: Selectio
 
 
 @router.get("/verify", summary="Check the sealed chain from end to end")
-async def verify_audit(caller: CallerDep, services: ServicesDep, span: Annotated[Span, Query()]) -> Verdict:
+async def verify_audit(
+    caller: CallerDep, services: ServicesDep, meters: MetersDep, span: Annotated[Span, Query()]
+) -> Verdict:
     """Walks every place and compares with the checkpoints outside. Takes seconds per hundred thousand events."""
     caller.need(Scope.AUDITOR)
     proof, now = services.audit_proof, services.now()
-    return await verify(services.db, caller.organisation, proof, now, first=span.from_, last=span.to)
+    verdict = await verify(services.db, caller.organisation, proof, now, first=span.from_, last=span.to)
+    meters.verified(whole=verdict.ok)
+    return verdict
 
 
 @router.get("/public-key", summary="The keys checkpoints are signed with, as PEM", response_class=PlainTextResponse)

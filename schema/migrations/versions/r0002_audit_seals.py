@@ -37,9 +37,9 @@ LOOKUP = """
 GRANT SELECT (organisation, id, xact) ON audit_events TO holdfast_lookup;
 GRANT SELECT (organisation, event_id) ON audit_seals TO holdfast_lookup;
 GRANT SELECT (organisation, number, horizon, horizon_id, sealed_at) ON audit_batches TO holdfast_lookup;
-CREATE POLICY lookup ON audit_events FOR SELECT TO holdfast_lookup USING (true);
-CREATE POLICY lookup ON audit_seals FOR SELECT TO holdfast_lookup USING (true);
-CREATE POLICY lookup ON audit_batches FOR SELECT TO holdfast_lookup USING (true);
+CREATE POLICY lookup ON audit_events FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE POLICY lookup ON audit_seals FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE POLICY lookup ON audit_batches FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
 CREATE FUNCTION audit_to_seal(after varchar, since timestamptz, every_one boolean, most integer)
     RETURNS TABLE (organisation varchar, last_batch bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp

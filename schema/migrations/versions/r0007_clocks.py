@@ -20,7 +20,7 @@ CREATE INDEX handoff_wakes_by_handoff ON handoff_wakes (organisation, handoff_id
 CREATE INDEX handoff_wakes_by_time ON handoff_wakes (at);
 GRANT UPDATE (sla_due_at) ON handoffs TO holdfast_app;
 GRANT SELECT (organisation, handoff_id, at) ON handoff_wakes TO holdfast_lookup;
-CREATE POLICY lookup ON handoff_wakes FOR SELECT TO holdfast_lookup USING (true);
+CREATE POLICY lookup ON handoff_wakes FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
 """
 LOOKUP = """
 CREATE FUNCTION changed_handoffs(most integer)

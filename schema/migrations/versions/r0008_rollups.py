@@ -45,6 +45,8 @@ GRANT SELECT (organisation, id, interaction_id) ON effects TO holdfast_lookup;
 GRANT SELECT (organisation, effect_id, state, at) ON effect_events TO holdfast_lookup;
 GRANT SELECT (at) ON audit_events TO holdfast_lookup;
 GRANT SELECT (organisation, rolled_until) ON metric_watermarks TO holdfast_lookup;
+ALTER POLICY lookup ON api_keys USING (current_user = 'holdfast_lookup');
+ALTER POLICY lookup ON handoffs USING (current_user = 'holdfast_lookup');
 CREATE POLICY lookup ON interactions FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
 CREATE POLICY lookup ON effects FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
 CREATE POLICY lookup ON effect_events FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
@@ -128,6 +130,8 @@ REVOKE CREATE ON SCHEMA {schema} FROM holdfast_lookup
 DOWN = """
 DROP FUNCTION standing_now();
 DROP FUNCTION organisations_with_facts(varchar, integer);
+ALTER POLICY lookup ON api_keys USING (true);
+ALTER POLICY lookup ON handoffs USING (true);
 DROP POLICY lookup ON interactions;
 DROP POLICY lookup ON effects;
 DROP POLICY lookup ON effect_events;
