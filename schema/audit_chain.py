@@ -12,6 +12,8 @@ from schema.session import Record, Session
 
 AT_ONCE = 500
 
+_TO_THE_END = text("SELECT set_config('cursor_tuple_fraction', '1', true)")
+"""Postgres plans cursors for their first rows; here all of them are read."""
 _LINKS = text(
     f"""
     SELECT s.sequence, s.hash, s.event_id, {EVENT_COLUMNS},
@@ -74,6 +76,7 @@ class AuditChain:
 
     async def links(self, after: int, to: int) -> AsyncGenerator[list[Link], None]:
         """Places behind `after`, up to `to`, in order."""
+        await self._session.run(_TO_THE_END)
         async with aclosing(self._session.stream(_LINKS, at_once=AT_ONCE, after=after, to=to)) as stream:
             async for rows in stream:
                 yield [_link(row) for row in rows]
