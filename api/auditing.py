@@ -6,7 +6,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from api.deps import Proof
-from domain.audit import ChainCheck, Finding, Problem
+from domain.audit import ChainCheck, Flaw, Finding
 from domain.checkpoint import Checkpoint, OutsideCheck
 from domain.values import OrganisationId, Value
 from schema.audit_chain import AuditChain
@@ -64,7 +64,7 @@ async def verify(
         before = await chain.hash_at(after) if after else None
         check = ChainCheck(organisation, after=after, previous=before)
         if after and before is None:
-            check.found(Problem.GAP, after)
+            check.found(Flaw.GAP, after)
         async with aclosing(chain.links(after, to)) as walk:
             async for links in walk:
                 for link in links:
@@ -97,16 +97,16 @@ async def verify(
 async def _look_beside(chain: AuditChain, check: ChainCheck, head: Head | None, after: int, to: int) -> None:
     """What a walk along the places does not see: batches without their end, events without a place."""
     for number, sequence in await chain.ends_lost(after, to):
-        check.found(Problem.BATCH_DIFFERS, sequence, batch=number)
+        check.found(Flaw.BATCH_DIFFERS, sequence, batch=number)
     for event in await chain.passed_by(head.place) if head else ():
         if after < event.sequence <= to:
-            check.found(Problem.NOT_SEALED, event.sequence, event_id=event.event_id)
+            check.found(Flaw.NOT_SEALED, event.sequence, event_id=event.event_id)
 
 
 def _overdue(check: ChainCheck, outside: OutsideCheck, head: Head | None, proof: Proof | None, now: datetime) -> None:
     vouched = outside.last.batch if outside.last else 0
     if proof and head and head.number > vouched and datetime.fromisoformat(head.sealed_at) < now - OVERDUE:
-        check.found(Problem.CHECKPOINT_MISSING, outside.confirmed + 1, batch=head.number)
+        check.found(Flaw.CHECKPOINT_MISSING, outside.confirmed + 1, batch=head.number)
 
 
 def _until(kept: Iterator[Checkpoint | None], known: Checkpoint | None) -> Iterator[Checkpoint | None]:

@@ -60,7 +60,7 @@ class SealResult(Value):
     checkpoints: int = 0
 
 
-class Problem(StrEnum):
+class Flaw(StrEnum):
     HASH_DIFFERS = "hash_differs"
     """The event is not the one that was sealed here, or the hash is not the one that was made then."""
     GAP = "gap"
@@ -81,7 +81,7 @@ class Problem(StrEnum):
 class Finding(Value):
     """One thing that is not as it was sealed."""
 
-    problem: Problem
+    problem: Flaw
     sequence: int
     """The first place in the chain that is wrong."""
     since: int | None = None
@@ -137,11 +137,11 @@ class ChainCheck:
     def take(self, link: Link) -> None:
         """The next place."""
         if link.sequence != self.sequence + 1:
-            self.found(Problem.GAP, self.sequence + 1)
+            self.found(Flaw.GAP, self.sequence + 1)
         if link.event is None:
-            self.found(Problem.EVENT_MISSING, link.sequence, event_id=link.event_id)
+            self.found(Flaw.EVENT_MISSING, link.sequence, event_id=link.event_id)
         elif not self._is_sound(link, link.event):
-            self.found(Problem.HASH_DIFFERS, link.sequence, event_id=link.event_id)
+            self.found(Flaw.HASH_DIFFERS, link.sequence, event_id=link.event_id)
         # From what is stored, so that one bad place does not hide which others are sound.
         self.head, self.sequence = link.hash, link.sequence
         self.count += 1
@@ -151,9 +151,9 @@ class ChainCheck:
     def finish(self) -> None:
         """The chain ends here."""
         if self.sequence != self._batch_end:
-            self.found(Problem.BATCH_DIFFERS, self.sequence)
+            self.found(Flaw.BATCH_DIFFERS, self.sequence)
 
-    def found(self, problem: Problem, sequence: int, *, event_id: str | None = None, batch: int | None = None) -> None:
+    def found(self, problem: Flaw, sequence: int, *, event_id: str | None = None, batch: int | None = None) -> None:
         """What only the caller can see."""
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(Finding(problem=problem, sequence=sequence, event_id=event_id, batch=batch))
@@ -170,5 +170,5 @@ class ChainCheck:
         if self._batch is None and self._began_at:
             follows = True  # it began before we did
         if batch.head != self.head or not follows:
-            self.found(Problem.BATCH_DIFFERS, sequence, batch=batch.number)
+            self.found(Flaw.BATCH_DIFFERS, sequence, batch=batch.number)
         self._batch, self._batch_end = batch, sequence

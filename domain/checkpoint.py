@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from domain.audit import MOST_FINDINGS, Finding, Link, Problem
+from domain.audit import MOST_FINDINGS, Flaw, Finding, Link
 from domain.digest import canonical_json
 from domain.values import OrganisationId, Value
 
@@ -39,6 +39,40 @@ Verifies = Callable[[bytes, str, str], bool]
 """Whether a signature (second) over these bytes is that of the key with this id (third)."""
 
 
+class CheckpointSigner(Protocol):
+    key_id: str
+
+    def sign(self, words: bytes) -> str:
+        """An Ed25519 signature, base64."""
+        ...
+
+
+class CheckpointKeys(Protocol):
+    def verifies(self, words: bytes, signature: str, signed_by: str) -> bool:
+        """Whether the key with the id `signed_by` is one of ours and signed these words."""
+        ...
+
+    def public_pem(self) -> str:
+        """The public keys, the one that signs first."""
+        ...
+
+
+class CheckpointStore(Protocol):
+    """Where checkpoints of the audit are kept: outside the database they are about."""
+
+    def append(self, checkpoint: Checkpoint) -> None:
+        """Returns once it would survive a power cut. Raises `DependencyDown` if it cannot be kept."""
+        ...
+
+    def latest(self, organisation: OrganisationId) -> Checkpoint | None:
+        """The last one that can be read."""
+        ...
+
+    def all(self, organisation: OrganisationId) -> Iterator[Checkpoint | None]:
+        """In the order they were kept, a few in memory at a time; None for one that cannot be read."""
+        ...
+
+
 class OutsideCheck:
     """Compares a chain, walked in order, with the checkpoints about it. `findings` says where they disagree."""
 
@@ -70,7 +104,7 @@ class OutsideCheck:
     def finish(self, sequence: int) -> None:
         """The chain ends here: what a checkpoint knows beyond is lost."""
         if self._next:
-            self._found(Problem.TAIL_MISSING, sequence + 1, self._next)
+            self._found(Flaw.TAIL_MISSING, sequence + 1, self._next)
         while self._next:
             self._next = self._read()
 
@@ -80,7 +114,7 @@ class OutsideCheck:
         if outside.head == link.hash.hex() and same:
             self.confirmed = link.sequence
         else:
-            self._found(Problem.HEAD_DIFFERS, link.sequence, outside, since=self.confirmed + 1)
+            self._found(Flaw.HEAD_DIFFERS, link.sequence, outside, since=self.confirmed + 1)
 
     def _read(self) -> Checkpoint | None:
         """The next checkpoint that can be believed; those that cannot are findings."""
@@ -90,7 +124,7 @@ class OutsideCheck:
                 self.last, self._expected = checkpoint, checkpoint.digest()
                 self.count += 1
                 return checkpoint
-            self._found(Problem.SIGNATURE_BAD, checkpoint.sequence if checkpoint else self._last_sequence, checkpoint)
+            self._found(Flaw.SIGNATURE_BAD, checkpoint.sequence if checkpoint else self._last_sequence, checkpoint)
             if checkpoint:
                 self._expected = checkpoint.digest()
         return None
@@ -102,13 +136,13 @@ class OutsideCheck:
     def _check_order(self, checkpoint: Checkpoint) -> None:
         grows = self.last is None or (checkpoint.batch > self.last.batch and checkpoint.sequence > self.last.sequence)
         if checkpoint.previous != self._expected or not grows:
-            self._found(Problem.FORK, checkpoint.sequence, checkpoint)
+            self._found(Flaw.FORK, checkpoint.sequence, checkpoint)
 
     @property
     def _last_sequence(self) -> int:
         return self.last.sequence if self.last else 0
 
-    def _found(self, problem: Problem, sequence: int, checkpoint: Checkpoint | None, since: int | None = None) -> None:
+    def _found(self, problem: Flaw, sequence: int, checkpoint: Checkpoint | None, since: int | None = None) -> None:
         if len(self.findings) < MOST_FINDINGS:
             batch = checkpoint.batch if checkpoint else None
             self.findings.append(Finding(problem=problem, sequence=sequence, since=since, batch=batch))

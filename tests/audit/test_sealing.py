@@ -11,7 +11,7 @@ from adapters.ed25519 import Ed25519Keys, new_seed
 from adapters.failpoints import NoFailpoints
 from adapters.gateways.checkpoint_file import CheckpointFiles
 from api.auditing import OVERDUE
-from domain.audit import Problem
+from domain.audit import Flaw
 from schema.audit import AuditEvent, AuditRepository
 from tests.audit.chain import Chain
 from tests.schema.given import ACME, NOW
@@ -106,7 +106,7 @@ async def test_F14_a_death_between_batch_and_checkpoint_is_made_up_for(chain: Ch
     assert (between.ok, between.count, between.outside_proof) == (True, 5, False)
     chain.now += OVERDUE * 2
     late = await chain.verify()
-    assert [f.problem for f in late.findings] == [Problem.CHECKPOINT_MISSING]
+    assert [f.problem for f in late.findings] == [Flaw.CHECKPOINT_MISSING]
     chain.failpoints = NoFailpoints()
     await chain.seal()
     healed = await chain.verify()
@@ -144,7 +144,7 @@ class TestCheckpoints:
         (file,) = chain.folder.iterdir()
         return file
 
-    async def problems(self, chain: Chain) -> list[Problem]:
+    async def problems(self, chain: Chain) -> list[Flaw]:
         return [f.problem for f in (await chain.verify()).findings]
 
     async def test_a_line_torn_by_a_power_cut_is_passed_over_and_the_next_one_follows(
@@ -160,16 +160,16 @@ class TestCheckpoints:
     async def test_a_changed_checkpoint_is_not_believed(self, chain: Chain, kept: Path) -> None:
         first, *others = lines_of(kept)
         rewrite(kept, first.replace('"sequence":5', '"sequence":4'), *others)
-        assert Problem.SIGNATURE_BAD in await self.problems(chain)
+        assert Flaw.SIGNATURE_BAD in await self.problems(chain)
 
     async def test_one_taken_out_is_missed_by_the_next(self, chain: Chain, kept: Path) -> None:
         first, _, *others = lines_of(kept)
         rewrite(kept, first, *others)
-        assert await self.problems(chain) == [Problem.FORK]
+        assert await self.problems(chain) == [Flaw.FORK]
 
     async def test_somebody_elses_signature_is_not_believed(self, chain: Chain, kept: Path) -> None:
         chain.keys = Ed25519Keys(new_seed())
-        assert Problem.SIGNATURE_BAD in await self.problems(chain)
+        assert Flaw.SIGNATURE_BAD in await self.problems(chain)
 
     async def test_a_key_that_signed_before_is_still_believed(self, chain: Chain, kept: Path) -> None:
         seeds = [new_seed(), new_seed()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.audit import Problem
+from domain.audit import Flaw
 from tests.audit.chain import OPERATORS, Chain, spoil
 
 LENGTH = 101
@@ -50,7 +50,7 @@ async def test_A1_a_lost_end_is_found_by_the_checkpoint_outside(sealed: Chain, l
     )
     sealed.owner.execute("DELETE FROM audit_seals WHERE sequence > %(n)s", cut)
     sealed.owner.execute("DELETE FROM audit_batches WHERE last_sequence > %(n)s", cut)
-    (found, *_) = [f for f in (await sealed.verify()).findings if f.problem is Problem.TAIL_MISSING]
+    (found, *_) = [f for f in (await sealed.verify()).findings if f.problem is Flaw.TAIL_MISSING]
     assert found.sequence == LENGTH - lost + 1
 
 
@@ -69,7 +69,7 @@ async def test_A1_a_chain_written_anew_as_a_whole_is_found_by_the_checkpoint_out
     sealed.rehash()
     inside = await sealed.verify(proof=False)
     assert inside.ok, "whoever rewrites everything makes no mistake inside"
-    assert [f.problem for f in (await sealed.verify()).findings] == [Problem.HEAD_DIFFERS]
+    assert [f.problem for f in (await sealed.verify()).findings] == [Flaw.HEAD_DIFFERS]
 
 
 async def test_a_part_of_the_chain_is_checked_by_itself(sealed: Chain) -> None:
