@@ -6,7 +6,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from api.deps import Proof
-from domain.audit import ChainCheck, Flaw, Finding
+from domain.audit import ChainCheck, Finding, Flaw
 from domain.checkpoint import Checkpoint, OutsideCheck
 from domain.values import OrganisationId, Value
 from schema.audit_chain import AuditChain

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from domain.audit import MOST_FINDINGS, Flaw, Finding, Link
+from domain.audit import MOST_FINDINGS, Finding, Flaw, Link
 from domain.digest import canonical_json
 from domain.values import OrganisationId, Value
 
@@ -146,37 +146,3 @@ class OutsideCheck:
         if len(self.findings) < MOST_FINDINGS:
             batch = checkpoint.batch if checkpoint else None
             self.findings.append(Finding(problem=problem, sequence=sequence, since=since, batch=batch))
-
-
-class CheckpointSigner(Protocol):
-    key_id: str
-
-    def sign(self, words: bytes) -> str:
-        """An Ed25519 signature, base64."""
-        ...
-
-
-class CheckpointKeys(Protocol):
-    def verifies(self, words: bytes, signature: str, signed_by: str) -> bool:
-        """Whether the key with the id `signed_by` is one of ours and signed these words."""
-        ...
-
-    def public_pem(self) -> str:
-        """The public keys, the one that signs first."""
-        ...
-
-
-class CheckpointStore(Protocol):
-    """Where checkpoints of the audit are kept: outside the database they are about."""
-
-    def append(self, checkpoint: Checkpoint) -> None:
-        """Returns once it would survive a power cut. Raises `DependencyDown` if it cannot be kept."""
-        ...
-
-    def latest(self, organisation: OrganisationId) -> Checkpoint | None:
-        """The last one that can be read."""
-        ...
-
-    def all(self, organisation: OrganisationId) -> Iterator[Checkpoint | None]:
-        """In the order they were kept, a few in memory at a time; None for one that cannot be read."""
-        ...

@@ -71,6 +71,9 @@ EVENT_COLUMNS = (
     f"e.id, {SHOWN_AT.format('e.at')} AS at, e.actor, e.action, e.subject, e.details::text AS details, e.xact"
 )
 UNSEALED = "NOT EXISTS (SELECT FROM audit_seals s WHERE s.organisation = e.organisation AND s.event_id = e.id)"
+# Not as a join: before the statistics know how long the chain is, a plan would read all of it for every batch. This
+# looks up one event after the other, and stops.
+_NOT_YET = "(SELECT s.sequence FROM audit_seals s WHERE s.organisation = e.organisation AND s.event_id = e.id) IS NULL"
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('audit:' || :organisation, 0))")
 _HORIZON = text("SELECT (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint AS below")
 _HEAD = text(
@@ -83,7 +86,7 @@ _TO_SEAL = text(
     f"""
     SELECT {EVENT_COLUMNS} FROM audit_events e
     WHERE e.organisation = :organisation AND e.xact >= :xact AND e.xact < :below
-        AND (e.xact, e.id COLLATE "C") > (:xact, :id) AND {UNSEALED}
+        AND (e.xact, e.id COLLATE "C") > (:xact, :id) AND {_NOT_YET}
     ORDER BY e.xact, e.id COLLATE "C" LIMIT :most
     """
 )
@@ -92,7 +95,7 @@ _TO_SWEEP = text(
     SELECT {EVENT_COLUMNS} FROM audit_events e
     WHERE e.organisation = :organisation AND e.xact >= :xact
         AND (e.xact < :below OR e.xact >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint)
-        AND (e.xact, e.id COLLATE "C") > (:xact, :id) AND {UNSEALED}
+        AND (e.xact, e.id COLLATE "C") > (:xact, :id) AND {_NOT_YET}
     ORDER BY e.xact, e.id COLLATE "C" LIMIT :most
     """
 )
