@@ -1,9 +1,14 @@
 """The only questions that may be asked across organisations. Each is one narrow function in the database."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
+from domain.standing import Standing
 from domain.values import DeliveryId, HandoffId, OrganisationId
 
 
@@ -49,3 +54,52 @@ UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliverie
 AUDIT_TO_SEAL = text("SELECT organisation, last_batch FROM audit_to_seal(:after, :since, :every_one, :limit)")
 ORGANISATIONS_WITH_FACTS = text("SELECT organisation FROM organisations_with_facts(:after, :limit)")
 STANDING_NOW = text("SELECT measure, kind, count, since FROM standing_now()")
+
+
+class LookUps(ABC):
+    """Every look-up, as the whole installation's own processes need them."""
+
+    @abstractmethod
+    async def _look_up(self, question: TextClause, **values: Any) -> Sequence[Any]:
+        """The rows, asked in the name of nobody."""
+
+    async def resolve_api_key(self, key_hash: bytes) -> ResolvedKey | None:
+        """Whose key this is, unless it is unknown, expired or revoked."""
+        rows = await self._look_up(RESOLVE_API_KEY, hash=key_hash)
+        if not rows:
+            return None
+        row = rows[0]
+        return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes))
+
+    async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
+        """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""
+        rows = await self._look_up(UNTOLD_HANDOFFS, limit=limit)
+        return tuple(UntoldHandoff(OrganisationId(r.organisation), HandoffId(r.handoff_id)) for r in rows)
+
+    async def changed_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
+        """Handoffs of every organisation whose workflows should look at what changed, oldest change first."""
+        rows = await self._look_up(CHANGED_HANDOFFS, limit=limit)
+        return tuple(UntoldHandoff(OrganisationId(r.organisation), HandoffId(r.handoff_id)) for r in rows)
+
+    async def untold_deliveries(self, limit: int = 100) -> tuple[UntoldDelivery, ...]:
+        """Deliveries of every organisation whose workflows do not know how they stand, oldest first."""
+        rows = await self._look_up(UNTOLD_DELIVERIES, limit=limit)
+        return tuple(UntoldDelivery(OrganisationId(r.organisation), DeliveryId(r.delivery_id)) for r in rows)
+
+    async def audit_to_seal(
+        self, *, after: str, since: datetime, every_one: bool, limit: int = 200
+    ) -> tuple[ToSeal, ...]:
+        """Organisations, by name after `after`, with events to seal or a batch since then; or all that have events."""
+        values = {"after": after, "since": since, "every_one": every_one, "limit": limit}
+        rows = await self._look_up(AUDIT_TO_SEAL, **values)
+        return tuple(ToSeal(OrganisationId(r.organisation), r.last_batch) for r in rows)
+
+    async def organisations_with_facts(self, *, after: str, limit: int = 200) -> tuple[OrganisationId, ...]:
+        """Organisations, by name after `after`, for which something can be counted."""
+        rows = await self._look_up(ORGANISATIONS_WITH_FACTS, after=after, limit=limit)
+        return tuple(OrganisationId(row.organisation) for row in rows)
+
+    async def standing_now(self) -> tuple[Standing, ...]:
+        """How much is open, over all organisations."""
+        rows = await self._look_up(STANDING_NOW)
+        return tuple(Standing(r.measure, r.kind, r.count, r.since) for r in rows)

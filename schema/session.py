@@ -1,10 +1,10 @@
 """Transactions bound to one organisation. Nothing else in the product opens a connection."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -14,22 +14,9 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import Executable, TextClause, text
 
 from domain.errors import DependencyDown, HoldfastError
-from domain.standing import Standing
-from domain.values import DeliveryId, HandoffId, OrganisationId
+from domain.values import OrganisationId
 from schema.failures import NOT_MIGRATED, down, translated
-from schema.lookups import (
-    AUDIT_TO_SEAL,
-    CHANGED_HANDOFFS,
-    ORGANISATIONS_WITH_FACTS,
-    RESOLVE_API_KEY,
-    STANDING_NOW,
-    UNTOLD_DELIVERIES,
-    UNTOLD_HANDOFFS,
-    ResolvedKey,
-    ToSeal,
-    UntoldDelivery,
-    UntoldHandoff,
-)
+from schema.lookups import LookUps
 from schema.pool import Connection, Pool, is_broken
 from schema.statements import built_statement, driver_statement
 
@@ -44,6 +31,10 @@ SET statement_timeout = '30s';
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s'
 """
+ANSWER_S = 15.0
+"""How long a server that lives may take to begin a transaction, or for a single statement, locks included."""
+PATIENCE_S = 40.0
+"""The same for any statement. The server ends one after 30 s itself, unless it hangs."""
 _BIND = b"SELECT set_config('holdfast.organisation', %s, true)"
 
 Record: TypeAlias = Any
@@ -92,7 +83,11 @@ class Session:
     async def _send(
         self, words: bytes, values: dict[str, Any], *, prepare: bool | None = None
     ) -> psycopg.AsyncCursor[Any]:
-        return await self.driver.cursor(row_factory=namedtuple_row).execute(words, values, prepare=prepare)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self.driver.cursor(row_factory=namedtuple_row).execute(words, values, prepare=prepare)
+        except TimeoutError:
+            raise down("no_answer") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ class _OneByOne(Session):
             return await Session._send(self, words, values, prepare=prepare)
 
 
-class Database:
+class Database(LookUps):
     """A pool of connections to one Postgres. Make one per process and event loop."""
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
@@ -141,46 +136,6 @@ class Database:
         """
         return await self._one_by_one(_named(organisation), work)
 
-    async def resolve_api_key(self, key_hash: bytes) -> ResolvedKey | None:
-        """Whose key this is, unless it is unknown, expired or revoked."""
-        row = await self._one_by_one(_NOBODY, lambda session: session.first(RESOLVE_API_KEY, hash=key_hash))
-        if row is None:
-            return None
-        return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes))
-
-    async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
-        """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""
-        rows = await self._one_by_one(_NOBODY, lambda session: session.all(UNTOLD_HANDOFFS, limit=limit))
-        return tuple(UntoldHandoff(OrganisationId(r.organisation), HandoffId(r.handoff_id)) for r in rows)
-
-    async def changed_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
-        """Handoffs of every organisation whose workflows should look at what changed, oldest change first."""
-        rows = await self._one_by_one(_NOBODY, lambda session: session.all(CHANGED_HANDOFFS, limit=limit))
-        return tuple(UntoldHandoff(OrganisationId(r.organisation), HandoffId(r.handoff_id)) for r in rows)
-
-    async def untold_deliveries(self, limit: int = 100) -> tuple[UntoldDelivery, ...]:
-        """Deliveries of every organisation whose workflows do not know how they stand, oldest first."""
-        rows = await self._one_by_one(_NOBODY, lambda session: session.all(UNTOLD_DELIVERIES, limit=limit))
-        return tuple(UntoldDelivery(OrganisationId(r.organisation), DeliveryId(r.delivery_id)) for r in rows)
-
-    async def audit_to_seal(
-        self, *, after: str, since: datetime, every_one: bool, limit: int = 200
-    ) -> tuple[ToSeal, ...]:
-        """Organisations, by name after `after`, with events to seal or a batch since then; or all that have events."""
-        values = {"after": after, "since": since, "every_one": every_one, "limit": limit}
-        rows = await self._one_by_one(_NOBODY, lambda session: session.all(AUDIT_TO_SEAL, **values))
-        return tuple(ToSeal(OrganisationId(r.organisation), r.last_batch) for r in rows)
-
-    async def organisations_with_facts(self, *, after: str, limit: int = 200) -> tuple[OrganisationId, ...]:
-        """Organisations, by name after `after`, for which something can be counted."""
-        rows = await self._one_by_one(_NOBODY, lambda s: s.all(ORGANISATIONS_WITH_FACTS, after=after, limit=limit))
-        return tuple(OrganisationId(row.organisation) for row in rows)
-
-    async def standing_now(self) -> tuple[Standing, ...]:
-        """How much is open, over all organisations."""
-        rows = await self._one_by_one(_NOBODY, lambda session: session.all(STANDING_NOW))
-        return tuple(Standing(r.measure, r.kind, r.count, r.since) for r in rows)
-
     async def ping(self) -> None:
         """Returns if a statement can be run; else `DependencyDown`."""
         await self._one_by_one(_NOBODY, lambda session: session.first(_PING))
@@ -203,13 +158,20 @@ class Database:
     async def close(self) -> None:
         await self._pool.close()
 
+    async def _look_up(self, question: TextClause, **values: Any) -> Sequence[Record]:
+        return await self._one_by_one(_NOBODY, lambda session: session.all(question, **values))
+
     async def _one_by_one(self, organisation: OrganisationId, work: Callable[[Session], Awaitable[T]]) -> T:
         with translated():
             while True:
                 connection = await self._pool.take()
                 try:
-                    await connection.plan_anew()
-                    return await work(_OneByOne(organisation, connection))
+                    async with asyncio.timeout(ANSWER_S):
+                        await connection.plan_anew()
+                        return await work(_OneByOne(organisation, connection))
+                except TimeoutError:
+                    await connection.close()
+                    raise down("no_answer") from None
                 except psycopg.OperationalError as error:
                     if not is_broken(connection, error):
                         raise
@@ -226,13 +188,16 @@ class Database:
         while True:
             connection = await self._pool.take()
             try:
-                await connection.plan_anew()
-                await connection.execute(begin, prepare=False)
+                async with asyncio.timeout(ANSWER_S):
+                    await connection.plan_anew()
+                    await connection.execute(begin, prepare=False)
             except BaseException as error:
                 again = isinstance(error, psycopg.OperationalError) and is_broken(connection, error)
-                if again:
+                if again or isinstance(error, TimeoutError):
                     await connection.close()
                 await self._pool.give_back(connection)
+                if isinstance(error, TimeoutError):
+                    raise down("no_answer") from None
                 if not again:
                     raise
             else:

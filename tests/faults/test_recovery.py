@@ -273,10 +273,7 @@ async def test_O3_what_hangs_is_named_too(
         send(hanging, signal.SIGCONT)
 
 
-FOR_EVER = pytest.mark.xfail(strict=True, raises=httpx2.ReadTimeout, reason="no statement is bounded on our own side")
-
-
-@pytest.mark.parametrize("name", [pytest.param("postgres", marks=FOR_EVER), "temporal"])
+@pytest.mark.parametrize("name", ["postgres", "temporal"])
 async def test_R11_nobody_waits_for_ever_for_what_hangs(
     town: Town, name: str, record_property: Callable[[str, object], None]
 ) -> None:
