@@ -349,6 +349,7 @@ def welcome(stack: Stack, took_s: float) -> str:
     api = stack.children.urls["api"]
     where = {
         "API": f"{api} (documentation: {api}/docs)",
+        "Dashboard": f"{api}/metrics/dashboard",
         "Temporal UI": stack.children.urls.get("temporal ui", "not started here"),
     }
     where |= {"Mail": str(stack.folder / "mail") if "mail sink" in stack.embedded else "goes to your SMTP server"}

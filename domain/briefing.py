@@ -11,7 +11,7 @@ from enum import StrEnum
 from domain.calls import in_words, money_and_subject
 from domain.decision import Decision, Outcome
 from domain.facts import Facts
-from domain.handoff import HandoffKind
+from domain.handoff import HandoffDecision, HandoffKind
 from domain.interaction import EffectState
 from domain.replies import compose_reply, operator_declined_reply
 from domain.tools.tool import AnyTool
@@ -60,13 +60,18 @@ class SuggestedStep(Said):
     step: Step
 
 
+class ReplyDraft(Said):
+    goes_with: HandoffDecision
+    """For an approval the no; a yes brings its own, made from what then happened."""
+
+
 class Briefing(Value):
     """A suggestion, never an instruction. Nothing in the product acts on it."""
 
     suggestion: bool = True
     by: str = "rules"
     summary: Said
-    reply: Said | None = None
+    reply: ReplyDraft | None = None
     """A draft whose every claim is backed; none if no such draft can be made."""
     risk: RiskSeen
     resolution: SuggestedStep
@@ -95,7 +100,9 @@ def brief(case: Case) -> Briefing:
 
 def _summary(case: Case) -> Said:
     account, intent = case.facts.account, case.decision.intent
-    wish = "asks for something we could not name" if intent is Intent.OTHER else f"wants: {_spoken(intent)}"
+    wish = (
+        "asks for something we could not name" if intent is Intent.OTHER else f"wants: {intent.value.replace('_', ' ')}"
+    )
     who = f"A customer on the {account.plan.value} plan ({account.status.value}) {wish}."
     why = [reason.message for reason in case.decision.reasons[:1] if reason.message]
     calls = [in_words(action, case.tools) for action in case.proposed]
@@ -104,18 +111,20 @@ def _summary(case: Case) -> Said:
     return Said(text=" ".join((who, *why, *calls, *happened)), evidence=evidence)
 
 
-def _reply(case: Case) -> Said | None:
+def _reply(case: Case) -> ReplyDraft | None:
     """What a person could send, if certainty allows any claim at all."""
     states = {action.effect_state for action in case.done}
     if states - {EffectState.CONFIRMED}:
         return None
-    if case.kind is HandoffKind.APPROVAL:
+    goes_with = HandoffDecision.REJECTED if case.kind is HandoffKind.APPROVAL else HandoffDecision.RESOLVED
+    if goes_with is HandoffDecision.REJECTED:
         text = operator_declined_reply(case.decision)
     else:
         answered = case.decision.model_copy(update={"outcome": Outcome.PROCEED, "actions": ()})
         text = compose_reply(answered, case.facts, case.done, intent=case.decision.intent, draft=None)
     issues = verify_reply(text, Evidence.of(case.decision, case.facts, case.done, handoff=case.kind))
-    return None if issues else Said(text=text, evidence=("fact:account", *_effects(case)))
+    evidence = ("fact:account", *_effects(case))
+    return None if issues else ReplyDraft(text=text, evidence=evidence, goes_with=goes_with)
 
 
 def _risk(case: Case) -> RiskSeen:
@@ -172,10 +181,6 @@ def _exceeds(case: Case) -> bool:
         if money is not None and (invoice is None or money.amount > invoice.refundable.amount):
             return True
     return False
-
-
-def _spoken(intent: Intent) -> str:
-    return intent.value.replace("_", " ")
 
 
 def _reasons(case: Case) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from domain.approval import proposed_actions
 from domain.briefing import Case, RiskLevel, Step, brief
 from domain.decision import Decision
 from domain.facts import Account, Facts, History, Invoice
-from domain.handoff import HandoffKind
+from domain.handoff import HandoffDecision, HandoffKind
 from domain.interaction import EffectState
 from domain.proposal import Proposal, ProposedAction
 from domain.revision import Rules
@@ -95,7 +95,9 @@ def test_what_it_suggests_follows_from_what_is_known(case: Case, step: Step, ris
 @pytest.mark.parametrize("state", [EffectState.UNKNOWN, EffectState.FAILED, EffectState.RESERVED])
 def test_while_anything_is_uncertain_there_is_no_draft(state: EffectState) -> None:
     assert brief(takeover(done=(done(state),))).reply is None
-    assert brief(takeover()).reply is not None, "the check above proves nothing"
+    draft = brief(takeover()).reply
+    assert draft is not None, "the check above proves nothing"
+    assert draft.goes_with is HandoffDecision.RESOLVED
 
 
 @given(
