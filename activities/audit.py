@@ -46,17 +46,23 @@ class AuditActivities:
     @durable
     async def seal(self, request: SealInput) -> SealResult:
         """Everything that is committed for good, of every organisation. Repeated or run twice at once it seals each
-        event once. After a start it also looks at organisations where nothing happened, for missing checkpoints."""
-        events = checkpoints = 0
+        event once. Where one cannot be sealed or vouched for the others are, and then it fails. After a start it also
+        looks at organisations where nothing happened, for missing checkpoints."""
+        events, checkpoints, failed = 0, 0, list[Exception]()
         after, everywhere = "", request.everywhere or self._begun_anew
         async with heartbeating():
             while page := await self._db.audit_to_seal(
                 after=after, since=self._now() - LOOK_BACK, every_one=everywhere, limit=ORGANISATIONS
             ):
                 for each in page:
-                    events += await self._seal(each.organisation)
-                    checkpoints += await self._vouch(each.organisation)
+                    try:
+                        events += await self._seal(each.organisation)
+                        checkpoints += await self._vouch(each.organisation)
+                    except Exception as error:  # whatever is wrong with one is no reason to leave the others
+                        failed.append(error)
                 after = page[-1].organisation
+        if failed:
+            raise failed[0]
         self._begun_anew = False
         return SealResult(events=events, checkpoints=checkpoints)
 

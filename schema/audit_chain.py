@@ -36,7 +36,7 @@ _BATCHES = text(
 _HASH = text("SELECT hash FROM audit_seals WHERE organisation = :organisation AND sequence = :sequence")
 _PASSED_BY = text(
     f"""
-    SELECT e.id, (
+    SELECT e.id, coalesce((
         SELECT coalesce((
             SELECT min(s.sequence) FROM audit_seals s
             JOIN audit_events n ON n.organisation = s.organisation AND n.id = s.event_id
@@ -44,9 +44,11 @@ _PASSED_BY = text(
                 AND (n.xact, n.id COLLATE "C") > (e.xact, e.id COLLATE "C")), b.last_sequence)
         FROM audit_batches b WHERE b.organisation = e.organisation
             AND (b.horizon, b.horizon_id COLLATE "C") >= (e.xact, e.id COLLATE "C") ORDER BY b.number LIMIT 1
-    ) AS sequence
+    ), (SELECT max(b.last_sequence) + 1 FROM audit_batches b WHERE b.organisation = e.organisation)) AS sequence
     FROM audit_events e
-    WHERE e.organisation = :organisation AND (e.xact, e.id COLLATE "C") <= (:xact, :id) AND {UNSEALED}
+    WHERE e.organisation = :organisation AND {UNSEALED}
+        AND ((e.xact, e.id COLLATE "C") <= (:xact, :id)
+            OR e.xact >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint)
         AND (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint >= :xact
     ORDER BY e.xact, e.id COLLATE "C" LIMIT 20
     """
@@ -65,7 +67,7 @@ class PassedBy:
 
     event_id: str
     sequence: int
-    """Of the sealed one it stands before."""
+    """Of the sealed one it stands before, or the first that is free."""
 
 
 class AuditChain:
@@ -92,8 +94,9 @@ class AuditChain:
         return [(row.number, row.last_sequence) for row in rows]
 
     async def passed_by(self, place: Place) -> list[PassedBy]:
-        """Unsealed events although everything up to `place` was sealed, the first of them. None are named where
-        transaction numbers began anew, on another server: the next seal run looks at everything."""
+        """Unsealed events although everything up to `place` was sealed, the first of them; and those that claim a
+        transaction nobody began yet, which would wait for ever. None are named where transaction numbers began anew,
+        on another server: the next seal run looks at everything."""
         rows = await self._session.all(_PASSED_BY, xact=place.xact, id=place.id)
         return [PassedBy(row.id, row.sequence or 1) for row in rows]
 
