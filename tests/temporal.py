@@ -17,12 +17,6 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from adapters.embedded import temporal
 
-SKIPPING = {
-    "frontend.WorkflowTimeSkippingEnabled": "true",
-    # Without it every skip takes a second of real time. The value is JSON: the quotes belong to it.
-    "history.timerProcessorMaxTimeShift": '"1ms"',
-}
-
 
 @contextlib.asynccontextmanager
 async def temporal_server(**options: Any) -> AsyncIterator[WorkflowEnvironment]:
@@ -38,7 +32,7 @@ async def temporal_server(**options: Any) -> AsyncIterator[WorkflowEnvironment]:
         dev_server_existing_path=str(temporal.PROGRAM),
         dev_server_log_level="never",
         dev_server_startup_timeout=timedelta(seconds=60),
-        dev_server_extra_args=temporal.dynamic_config({**temporal.DYNAMIC_CONFIG, **SKIPPING}),
+        dev_server_extra_args=temporal.dynamic_config(temporal.DYNAMIC_CONFIG),
         **options,
     )
     async with environment:

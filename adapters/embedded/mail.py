@@ -12,6 +12,9 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
+REFUSED_DOMAIN = "refused.example.com"
+"""A domain this server takes no mail for, so that one can see what happens then."""
+
 
 class MailFolder:
     """An aiosmtpd handler that keeps every message as a file. The same Message-ID is the same file: a mail sent twice
@@ -20,6 +23,15 @@ class MailFolder:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: object, _session: object, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if address.lower().endswith(f"@{REFUSED_DOMAIN}"):
+            return "550 5.1.1 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
 
     async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Accepts the message only when it is on disk under its final name."""
