@@ -436,6 +436,17 @@ def test_a_polite_end_leaves_no_process_and_exits_with_zero(folder: Path, how, n
     assert run(chosen, "status").returncode == 1
 
 
+TOLD = (
+    "decided           proceed",
+    "approved again    200",
+    "on record         claim@1",
+    "redriven          to the corrected address: delivered",
+    "hash_differs at",
+    "changed back      ok: True",
+)
+"""What the tour must have to say."""
+
+
 @pytest.mark.stack
 def test_keys_are_issued_beside_a_running_stack_and_work_and_reset_deletes_everything(folder: Path) -> None:
     chosen = options(folder)
@@ -451,8 +462,7 @@ def test_keys_are_issued_beside_a_running_stack_and_work_and_reset_deletes_every
     assert chat(chosen, "req-2", Authorization=f"Bearer {key}").status_code in {200, 202}
     assert chat(chosen, "req-2", Authorization=f"Bearer {key}x").status_code == 401
     told = run(chosen, "demo")
-    for line in ("decided           proceed", "approved again    200", "on record         claim@1", "redriven ", "ok: True",
-                 "hash_differs at", "changed back      ok: True"):  # fmt: skip
+    for line in TOLD:
         assert line in told.stdout, told.stdout + told.stderr
     launched.end()
     assert run(chosen, "new-key", "--scopes", "ingest").stdout.startswith("hf_live_")
