@@ -1,6 +1,6 @@
 """Keeping a handoff's time: what its clocks say, the steps of the ladder that fell due, and when to look again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,20 +37,18 @@ _NOTICES: Mapping[SlaAction, NotificationKind] = {
 
 
 class ClockActivities:
-    def __init__(
-        self, db: Database, *, now: Callable[[], datetime], failpoints: Failpoints, policy: SlaPolicy | None = None
-    ) -> None:
+    def __init__(self, db: Database, *, failpoints: Failpoints, policy: SlaPolicy | None = None) -> None:
         self._db = db
-        self._now = now
         self._failpoints = failpoints
         self._policy = policy or SlaPolicy.shipped()
 
     @activity.defn(name="handoffs.keep_time")
     @durable
     async def keep_time(self, request: KeepTimeInput) -> TimeKept:
-        """Everything that fell due until now, in one transaction: a breach and the word of it are one fact. Repeated,
-        it does what is still to do. If its whole time is over it is decided as expired, unless somebody was first."""
-        at, starts = max(self._now(), request.at), list[DeliveryId]()
+        """Everything that fell due until the workflow's now, in one transaction: a breach and the word of it are one
+        fact. This process's own clock is not asked. Repeated, it does what is still to do. If its whole time is over it
+        is decided as expired, unless somebody was first."""
+        at, starts = request.at, list[DeliveryId]()
         async with self._db.transaction(OrganisationId(request.handoff.organisation)) as session:
             wakes = WakeRepository(session)
             pending = await wakes.pending(request.handoff.handoff_id)

@@ -35,7 +35,7 @@ class Desk:
     def __init__(self, db: Database, opened: Handoff) -> None:
         self.db = db
         self.opened = opened
-        self.clocks = ClockActivities(db, now=lambda: datetime(2000, 1, 1, tzinfo=UTC), failpoints=NoFailpoints())
+        self.clocks = ClockActivities(db, failpoints=NoFailpoints())
 
     async def look(self, at: datetime) -> TimeKept:
         looked = KeepTimeInput(handoff=HandoffInput(organisation=ACME, handoff_id=self.opened.id), at=at)
@@ -101,6 +101,16 @@ async def test_S2_one_that_was_late_while_nobody_worked_is_dated_when_it_was_due
         (first, second) = [e for e in await HandoffRepository(session).events(desk.opened.id) if e.kind == "breached"]
     assert (first.details["clock"], first.details["dueAt"]) == ("claim", (NOW + HOUR).isoformat())
     assert (second.details["clock"], second.details["detectedAt"]) == ("first_response", (NOW + 3 * HOUR).isoformat())
+
+
+@pytest.mark.parametrize("jump", [-24 * HOUR, -HOUR, MINUTE])
+async def test_S6_a_time_that_jumps_fires_nothing_twice_and_nothing_early(desk: Desk, jump: timedelta) -> None:
+    """A workflow's time comes from Temporal's server, whose successor may be behind; a worker's own is not asked."""
+    for at in (NOW + 47 * MINUTE, NOW + HOUR, NOW + HOUR + jump, NOW + HOUR, NOW + HOUR + jump):
+        await desk.look(at)
+    events, told = await desk.events(), await desk.told()
+    assert (events["breached"], events["clock_step"]) == (1, 2)
+    assert (told["handoff.due_soon"], told["handoff.breached"]) == (1, 1)
 
 
 async def test_S4_a_late_decision_does_not_undo_that_it_was_late(desk: Desk) -> None:

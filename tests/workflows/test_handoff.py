@@ -89,7 +89,7 @@ async def waits(
     if decided is not None:
         async with database.transaction(DEMO) as session:
             await HandoffRepository(session).decide(handoff_id, decided, by="olga", at=datetime.now(UTC))
-    clocks = ClockActivities(database, now=lambda: datetime.now(UTC), failpoints=NoFailpoints())
+    clocks = ClockActivities(database, failpoints=NoFailpoints())
     queue = f"q-{secrets.token_hex(4)}"
     async with Worker(
         skipping.client,
