@@ -79,6 +79,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"operator", "builder", "auditor"}),
     ("get", "/customers/{customerId}/invoices"): (
         "/customers/cust_scopes/invoices", None, {"operator", "builder", "auditor"}),
+    ("get", "/effects/{effectId}"): ("/effects/eff_missing0", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/effects"): ("/customers/cust_scopes/effects", None, {"operator", "auditor"}),
     ("put", "/customers/{customerId}/invoices/{invoiceId}"): (
         "/customers/cust_scopes/invoices/inv_1", INVOICE, {"builder"}),
