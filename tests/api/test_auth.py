@@ -81,6 +81,10 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
         "/customers/cust_scopes/invoices", None, {"operator", "builder", "auditor"}),
     ("get", "/effects/{effectId}"): ("/effects/eff_missing0", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/effects"): ("/customers/cust_scopes/effects", None, {"operator", "auditor"}),
+    ("get", "/customers/{customerId}/consents"): (
+        "/customers/cust_scopes/consents", None, {"operator", "builder", "auditor"}),
+    ("put", "/customers/{customerId}/consents/{channel}"): (
+        "/customers/cust_scopes/consents/email", {"status": "granted"}, {"operator", "builder"}),
     ("put", "/customers/{customerId}/invoices/{invoiceId}"): (
         "/customers/cust_scopes/invoices/inv_1", INVOICE, {"builder"}),
     ("post", "/handoffs/{handoffId}/priority"): (
@@ -201,6 +205,8 @@ async def test_T1_another_organisations_object_answers_as_a_missing_one_byte_for
         ("GET", "/customers/cust_ours", None),
         ("GET", "/customers/cust_ours/invoices", None),
         ("PUT", "/customers/cust_ours/invoices/inv_1", INVOICE),
+        ("GET", "/customers/cust_ours/consents", None),
+        ("PUT", "/customers/cust_ours/consents/email", {"status": "blocked"}),
     ):
         absent = next(path.replace(real, none) for real, none in missing.items() if real in path)
         foreign = await api.http.request(method, path, json=body, headers=theirs)
