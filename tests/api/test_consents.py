@@ -21,6 +21,11 @@ async def said(api: Api, name: str, status: str, **fields: Any) -> dict[str, Any
     return dict(answer.json())
 
 
+def is_held(shown: dict[str, Any]) -> bool:
+    """It waits for the customer's morning, on a machine where these tests run at night."""
+    return [event["code"] for event in shown["history"]][-1:] == ["quiet_hours"]
+
+
 async def mailed(api: Api, name: str, message: MessageClass) -> dict[str, Any]:
     """A mail to them, once it is known what became of it."""
     async with api.house.db.transaction(DEMO) as session:
@@ -34,7 +39,7 @@ async def mailed(api: Api, name: str, message: MessageClass) -> dict[str, Any]:
     async with asyncio.timeout(UNTIL_S):
         while True:
             shown: dict[str, Any] = (await api.http.get(f"/deliveries/{delivery_id}")).json()
-            if shown["status"] != "pending" or shown["history"]:
+            if shown["status"] != "pending" or is_held(shown):
                 return shown
             await asyncio.sleep(0.05)
 
@@ -91,8 +96,8 @@ async def test_blocked_stops_the_next_mail_and_granted_lets_our_own_ideas_go(api
     assert (shown["status"], shown["reason"]) == ("dead_letter", "consent_missing")
     await said(api, "cust_c4", "granted")
     shown = await mailed(api, "cust_c4", MessageClass.PROACTIVE)
-    assert shown["status"] == "delivered" or shown["history"][0]["code"] == "quiet_hours"
-    assert (await mailed(api, "cust_c4", MessageClass.TRANSACTIONAL))["status"] in {"delivered", "pending"}
+    assert shown["status"] == "delivered" or is_held(shown)
+    assert (await mailed(api, "cust_c4", MessageClass.TRANSACTIONAL))["status"] == "delivered"
     await said(api, "cust_c4", "blocked")
     shown = await mailed(api, "cust_c4", MessageClass.TRANSACTIONAL)
     assert (shown["status"], shown["reason"], shown["attempts"]) == ("dead_letter", "channel_blocked", 0)
