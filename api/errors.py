@@ -58,6 +58,7 @@ CODES: dict[str, Code] = {
     "request_id_reused": Code(
         422, "The request id was used for another body; `fields` names what differs. Nothing ran."
     ),
+    "report_unreadable": Code(422, "This is not built like a delivery status notification. Nothing changed."),
     "calendar_invalid": Code(422, "The calendar cannot be used; `errors` names each field and what is wrong with it."),
     "never_open": Code(422, "So much open time does not come within two years."),
     "edit_refused": Code(

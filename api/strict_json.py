@@ -122,11 +122,14 @@ class BadPath(HTTPException):
         super().__init__(400, "the path is not UTF-8")
 
 
+LARGER_BODY = "holdfast.larger_body"
+
+
 class StrictRequest(Request):
     """Reads no more of a body than the application's `state.max_body_bytes`, whatever length was announced."""
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        limit: int = self.app.state.max_body_bytes
+        limit: int = max(self.app.state.max_body_bytes, self.scope.get(LARGER_BODY, 0))
         announced = self.headers.get("content-length", "")
         if announced.isdecimal() and (len(announced) > _MAX_DIGITS or int(announced) > limit):
             raise TooLarge(limit)
@@ -144,6 +147,9 @@ class StrictRequest(Request):
 class StrictRoute(APIRoute):
     """Every route of the product: bodies are strict JSON and say so."""
 
+    larger_body: int = 0
+    """What this route reads of a body where the setting says less."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
@@ -153,7 +159,7 @@ class StrictRoute(APIRoute):
                 raise BadPath
             if takes_body and not _says_json(request.headers.get("content-type", "")):
                 raise NotJson
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await handle(StrictRequest({**request.scope, LARGER_BODY: self.larger_body}, request.receive))
 
         return strict
 

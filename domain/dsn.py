@@ -9,7 +9,10 @@ from domain.values import Value
 
 MAX_BYTES = 1_000_000
 MAX_RECIPIENTS = 20
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,200}>", re.ASCII)
+MAX_LINES = 10_000
+MAX_PARTS = 50
+"""A report has three. The parser calls itself for each level, and looks for the end of each of them in every line."""
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,200}>", re.ASCII)
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 _ENVELOPE_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
@@ -42,7 +45,7 @@ def read_report(raw: bytes) -> tuple[DeliveryReport, ...]:
     Total: any bytes give an answer. A report can be forged by anybody, so it may only ever turn *delivered* into
     *look at this*.
     """
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_BYTES or not is_plain(raw):
         return ()
     message = message_from_bytes(raw, policy=compat32)
     parts = [part for part in message.walk() if not part.is_multipart() or _is_status(part)]
@@ -55,6 +58,13 @@ def read_report(raw: bytes) -> tuple[DeliveryReport, ...]:
         return ()
     found = [_report(about, block) for block in blocks[:MAX_RECIPIENTS] if _field(block, "Action")]
     return tuple(report for report in found if report is not None)
+
+
+def is_plain(raw: bytes) -> bool:
+    """Whether it is built like a report, and not to keep whoever reads it busy: few parts, few and short fields."""
+    lower = raw.lower()
+    parts = lower.count(b"boundary") + lower.count(b"message/") + lower.count(b"content-type")
+    return parts <= MAX_PARTS and raw.count(b"\n") <= MAX_LINES and b"\0" not in raw
 
 
 def _is_status(part: Message) -> bool:
@@ -72,7 +82,7 @@ def _about(message: Message, blocks: list[Message]) -> str | None:
     returned = (found for part in message.walk() if (found := _first_id(_returned_id(part))))
     given = (_field(block, "Original-Envelope-Id") for block in blocks)
     envelope = next((found for found in given if _ENVELOPE_ID.fullmatch(found)), None)
-    return next(returned, None) or (f"<{_from_xtext(envelope)}>" if envelope else None)
+    return next(returned, None) or (_first_id(f"<{_from_xtext(envelope)}>") if envelope else None)
 
 
 def _returned_id(part: Message) -> str:

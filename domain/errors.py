@@ -129,6 +129,12 @@ class ReservationRefused(HoldfastError):
     code = "reservation_refused"
 
 
+class ReportUnreadable(HoldfastError):
+    """Not built like a report about a mail."""
+
+    code = "report_unreadable"
+
+
 class CalendarInvalid(HoldfastError):
     """`details["errors"]` names each field and what is wrong with it."""
 

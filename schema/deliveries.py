@@ -59,6 +59,18 @@ _FIRST = text(
 _OF_EFFECT = text("SELECT id FROM deliveries WHERE organisation = :organisation AND effect_id = :effect_id")
 _GET = text(f"SELECT {COLUMNS} FROM deliveries WHERE {THIS}")
 _LOCK = text(f"SELECT {COLUMNS} FROM deliveries WHERE {THIS} FOR UPDATE")
+_LOCK_MAIL = text(
+    f"""
+    SELECT {COLUMNS} FROM deliveries WHERE organisation = :organisation AND message_id = :message_id
+    ORDER BY created_at DESC, id DESC LIMIT 1 FOR UPDATE
+    """
+)
+_REPORTED = text(
+    """
+    SELECT id FROM delivery_events WHERE organisation = :organisation AND delivery_id = :id AND status = 'bounced'
+        AND details ->> 'report' = :report LIMIT 1
+    """
+)
 _TOLD = text(f"UPDATE deliveries SET told_at = :at WHERE {THIS} AND told_at IS NULL")
 _TELL_LATER = text(f"UPDATE deliveries SET tell_at = :at WHERE {THIS}")
 _EVENTS = text(
@@ -139,9 +151,21 @@ class DeliveryRepository:
         row = await self._session.first(_OF_EFFECT, effect_id=effect_id)
         return row is not None and await self.mark(DeliveryId(row.id), status, at, code)
 
-    async def bounced(self, message_id: str, code: str, owner: str, at: datetime) -> Delivery | None:
-        """A report came back that a mail did not arrive after all. None if there is no such delivered mail."""
-        row = await self._session.first(_BOUNCED, message_id=message_id, owner=owner, **event("bounced", at, code=code))
+    async def of_mail(self, message_id: str) -> Delivery | None:
+        """The mail with this Message-ID, locked until the transaction ends."""
+        row = await self._session.first(_LOCK_MAIL, message_id=message_id)
+        return None if row is None else read_delivery(row)
+
+    async def bounced(
+        self, message_id: str, code: str, owner: str, at: datetime, report: str | None = None
+    ) -> Delivery | None:
+        """A report came back that a mail did not arrive after all. None if there is no such delivered mail, or if
+        `report` (a digest) was counted before: what is sent again bears the same Message-ID."""
+        mail = await self.of_mail(message_id)
+        if mail is None or (report and await self._session.first(_REPORTED, id=mail.id, report=report)):
+            return None
+        said = event("bounced", at, code=code, details={"report": report} if report else None)
+        row = await self._session.first(_BOUNCED, message_id=message_id, owner=owner, **said)
         return None if row is None else read_delivery(row)
 
     async def get(self, delivery_id: DeliveryId, *, lock: bool = False) -> Delivery:
