@@ -106,7 +106,10 @@ _WITHDRAW = text(
     f"""
     INSERT INTO effect_events (organisation, effect_id, attempt, state, at)
     SELECT organisation, effect_id, attempt, 'withdrawn', :at FROM effect_events
-    WHERE {_THIS} AND attempt = :attempt AND state = 'dispatched' ON CONFLICT DO NOTHING
+    WHERE {_THIS} AND attempt = :attempt AND state = 'dispatched' AND NOT EXISTS (
+        SELECT attempt FROM effect_events WHERE {_THIS} AND attempt BETWEEN 1 AND :attempt - 1
+        GROUP BY attempt HAVING bool_and(state <> 'withdrawn'))
+    ON CONFLICT DO NOTHING
     """
 )
 _UNDO = text(
@@ -213,7 +216,8 @@ class EffectRepository:
             await self.settle_atomic(now.effect.id, state, error_code=error_code, at=at)
 
     async def withdraw(self, effect_id: EffectId, attempt: int, at: datetime) -> None:
-        """This attempt certainly did not happen (nothing was sent): another one may be made, whatever the tool."""
+        """This attempt certainly did not happen: another one may be made, whatever the tool. Nothing changes if an
+        earlier one may have happened: what became of the effect is not known by this one."""
         await self._session.first(_LOCK, effect_id=effect_id)
         await self._session.run(_WITHDRAW, effect_id=effect_id, attempt=attempt, at=at)
 

@@ -29,6 +29,7 @@ from schema.consents import ConsentRepository
 from schema.dead_letters import Correction, DeadLetterRepository
 from schema.deliveries import DeliveryRepository
 from schema.delivery_attempts import AttemptRepository
+from schema.effects import EffectRepository
 from schema.notifications import NotificationRepository
 from schema.session import Database
 from schema.webhooks import WebhookRepository
@@ -330,6 +331,27 @@ class TestMail:
         assert len({m["Message-ID"] for m in post.mails.accepted}) == 1
         assert len(post.mails.accepted) == 2
         assert (await post.effect(delivery_id)).state is EffectState.CONFIRMED
+
+    @pytest.mark.parametrize(("may_have_happened", "closed"), [(True, EffectState.UNKNOWN), (False, EffectState.FAILED)])
+    async def test_a_refusal_does_not_forget_an_attempt_that_may_have_happened(
+        self, post: Outgoing, may_have_happened: bool, closed: EffectState
+    ) -> None:
+        delivery_id = await post.reply()
+        if may_have_happened:  # a worker died between its attempt and the word of it
+            async with post.db.transaction(ACME) as session:
+                delivery = await DeliveryRepository(session).get(delivery_id, lock=True)
+                await AttemptRepository(session).begin(delivery, wall_clock())
+                assert delivery.effect_id is not None
+                await EffectRepository(session).dispatch(delivery.effect_id, idempotent=True, at=wall_clock())
+        post.mails.faults["rcpt"] = ["550 5.1.1 No such user"]
+        assert (await post.send(delivery_id)).status is DEAD
+        standing = await post.effect(delivery_id)
+        assert standing.state is (EffectState.DISPATCHED if may_have_happened else EffectState.RESERVED)
+        async with post.db.transaction(ACME) as session:
+            surely_not = standing.state is EffectState.RESERVED  # as `discard` decides it
+            state = EffectState.FAILED if surely_not else EffectState.UNKNOWN
+            await EffectRepository(session).close(standing, state, "discarded", wall_clock())
+        assert (await post.effect(delivery_id)).state is closed
 
     async def test_our_own_idea_needs_a_yes_and_waits_for_the_morning(self, database: Database) -> None:
         night = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
