@@ -332,7 +332,9 @@ class TestMail:
         assert len(post.mails.accepted) == 2
         assert (await post.effect(delivery_id)).state is EffectState.CONFIRMED
 
-    @pytest.mark.parametrize(("may_have_happened", "closed"), [(True, EffectState.UNKNOWN), (False, EffectState.FAILED)])
+    @pytest.mark.parametrize(
+        ("may_have_happened", "closed"), [(True, EffectState.UNKNOWN), (False, EffectState.FAILED)]
+    )
     async def test_a_refusal_does_not_forget_an_attempt_that_may_have_happened(
         self, post: Outgoing, may_have_happened: bool, closed: EffectState
     ) -> None:
