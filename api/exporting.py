@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import unicodedata
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -27,6 +28,8 @@ COLUMNS = (
     "data",
 )
 _FORMULA = frozenset("=+-@\t\r\n|%")
+_INNER = re.compile(r"""([;\t\r\n])(?=[\s"'\ufeff]*[=+\-@|%＝＋－＠])""")
+"""Where a spreadsheet of another country begins a cell: at semicolons, tabs and line ends, quoted or not."""
 
 
 async def as_json(
@@ -86,9 +89,10 @@ def event(row: Record) -> Json:
 
 
 def safe(words: str) -> str:
-    """What a spreadsheet would calculate begins with an apostrophe instead, and so does what begins with one: taking
-    one away gives back what it was, whatever it was."""
-    first = words.lstrip("\0 \u00a0\ufeff")[:1]
+    """What a spreadsheet would calculate begins with an apostrophe instead, and so does what begins with one; the same
+    after each semicolon, tab or line end within. Taking one away there gives back what it was, whatever it was."""
+    words = _INNER.sub(r"\1'", words)
+    first = words.lstrip("\0 \u00a0\u3000\ufeff")[:1]
     plain = unicodedata.normalize("NFKC", first)[:1]
     risky = plain in _FORMULA or words[:1] == "'" or unicodedata.category(words[0]) in {"Cc", "Cf"} if words else False
     return f"'{words}" if risky else words

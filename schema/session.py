@@ -42,6 +42,14 @@ Record: TypeAlias = Any
 T = TypeVar("T")
 
 
+async def _in_time(answer: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await answer
+    except TimeoutError:
+        raise down("no_answer") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One open transaction of one organisation. Repositories are made from it and live no longer than it does."""
@@ -71,8 +79,8 @@ class Session:
         inside `aclosing`: closed later it would speak on a connection that is somebody else's by then."""
         known = driver_statement(statement)
         async with self.driver.cursor(name=f"s_{secrets.token_hex(4)}", row_factory=namedtuple_row) as cursor:
-            await cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation}))
-            while rows := await cursor.fetchmany(at_once):
+            await _in_time(cursor.execute(known.sql, known.bind({**values, "organisation": self.organisation})))
+            while rows := await _in_time(cursor.fetchmany(at_once)):
                 yield rows
 
     async def _execute(self, statement: TextClause, values: dict[str, Any]) -> psycopg.AsyncCursor[Any]:
@@ -83,11 +91,7 @@ class Session:
     async def _send(
         self, words: bytes, values: dict[str, Any], *, prepare: bool | None = None
     ) -> psycopg.AsyncCursor[Any]:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await self.driver.cursor(row_factory=namedtuple_row).execute(words, values, prepare=prepare)
-        except TimeoutError:
-            raise down("no_answer") from None
+        return await _in_time(self.driver.cursor(row_factory=namedtuple_row).execute(words, values, prepare=prepare))
 
 
 @dataclass(frozen=True, slots=True)
