@@ -33,7 +33,7 @@ class Taken(Value):
     delivery_id: str | None = None
 
 
-@router.post("/deliveries/reports", status_code=202, summary="Hand in a report about a mail that had been sent")
+@router.post("/delivery-reports", status_code=202, summary="Hand in a report about a mail that had been sent")
 async def post_report(body: ReportBody, caller: CallerDep, services: ServicesDep) -> Taken:
     """A delivered mail that did not arrive becomes a dead letter, `bounced`. A delay, a repeat, or a mail that is no
     report change nothing."""

@@ -49,7 +49,7 @@ def about(message_id: str, fields: str = FAILED) -> str:
 
 
 async def posted(api: Api, report: str) -> dict[str, Any]:
-    answer = await api.http.post("/deliveries/reports", json={"report": report})
+    answer = await api.http.post("/delivery-reports", json={"report": report})
     assert answer.status_code == 202, answer.text
     return dict(answer.json())
 
@@ -90,7 +90,7 @@ async def test_what_is_about_no_mail_of_ours_is_taken_and_changes_nothing(api: A
 async def test_a_report_about_a_foreign_mail_is_about_none(api: Api) -> None:
     mail = await delivered(api)
     theirs = {"Authorization": f"Bearer {await api.house.key('ingest', organisation='elsewhere')}"}
-    answer = await api.http.post("/deliveries/reports", json={"report": about(mail["messageId"])}, headers=theirs)
+    answer = await api.http.post("/delivery-reports", json={"report": about(mail["messageId"])}, headers=theirs)
     assert (answer.status_code, answer.json()["recognised"]) == (202, False)
     assert (await api.http.get(f"/deliveries/{mail['id']}")).json()["status"] == "delivered"
 
@@ -106,7 +106,7 @@ def nested(depth: int) -> str:
     ids=["boundaries", "mails in mails", "headers", "large", "large in bytes"],
 )
 async def test_what_is_built_to_hurt_is_refused(api: Api, report: str) -> None:
-    problem_of(await api.http.post("/deliveries/reports", json={"report": report}), 422, "report_unreadable")
+    problem_of(await api.http.post("/delivery-reports", json={"report": report}), 422, "report_unreadable")
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ async def test_what_is_built_to_hurt_is_refused(api: Api, report: str) -> None:
     ],
 )
 async def test_odd_ones_are_no_error(api: Api, report: str) -> None:
-    answer = await api.http.post("/deliveries/reports", json={"report": report})
+    answer = await api.http.post("/delivery-reports", json={"report": report})
     assert answer.status_code in {202, 422}, answer.text
 
 
 async def test_a_body_beyond_all_reports_is_not_read(api: Api) -> None:
-    answer = await api.http.post("/deliveries/reports", json={"report": "x" * 2_000_000})
+    answer = await api.http.post("/delivery-reports", json={"report": "x" * 2_000_000})
     problem_of(answer, 413, "body_too_large")
