@@ -38,7 +38,6 @@ from api.routes import (
     interactions,
     metrics,
     notifications,
-    reports,
     webhooks,
 )
 from api.routes import errors as error_codes
@@ -111,7 +110,6 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         approvals,
         calendars,
         deliveries,
-        reports,
         webhooks,
         notifications,
         audit,
