@@ -36,6 +36,8 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 """A language, a region, a time zone."""
 Flag = Annotated[bool, Strict()]
 """In a body: `true` or `false`. Neither 0 nor `"no"` is."""
+Revision = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
+"""In a body: which version a caller last saw; 0 for "there is none yet". `false` is not 0."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Flag, Instant, Tag
+from api.fields import Body, Flag, Instant, Revision, Tag
 from api.strict_json import StrictRoute
 from domain.calendar import (
     Calendar,
@@ -55,7 +55,7 @@ class CalendarBody(Body):
     """Whose customers it serves; none means all."""
     regions: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
     retired: Flag = False
-    expected_version: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    expected_version: Revision | None = None
     """The version you changed; 409 if there is a newer one."""
 
     def calendar(self, calendar_id: str) -> Calendar:

@@ -4,11 +4,10 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field
 
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Instant, Key, Note
+from api.fields import Body, Instant, Key, Note, Revision
 from api.strict_json import StrictRoute
 from domain.consent import Consent
 from domain.values import CustomerId, Value
@@ -37,7 +36,7 @@ class ConsentBody(Body):
     """`granted`: also our own ideas. `withdrawn`: answers only. `blocked`: nothing at all."""
     note: Note = ""
     """How we know."""
-    expected_version: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    expected_version: Revision | None = None
     """The version you saw, 0 if there was none; 409 if something else was said since."""
 
 
