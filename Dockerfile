@@ -15,7 +15,7 @@ RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nolog
     && install --directory --owner holdfast --mode 0700 /var/lib/holdfast
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
-COPY settings.py worker.py ./
+COPY settings.py worker.py release.py ./
 COPY docker/migrate.py docker/worker_health.py ./
 COPY domain domain
 COPY schema schema
@@ -34,5 +34,5 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOLDFAST_DATA_DIR=/var/lib/holdfast
 USER holdfast
 EXPOSE 8000
-# The API by default; `python worker.py` and `python migrate.py` are the other two commands of this image.
+# The API by default; `python worker.py`, `python migrate.py` and `python release.py` are the other commands of this image.
 CMD ["python", "-m", "api.main"]

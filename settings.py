@@ -65,6 +65,15 @@ class Settings(BaseSettings):
     """Activities one worker process runs at once."""
     worker_cached_workflows: int = Field(1000, ge=0, le=100_000)
     """Workflows one worker process keeps in memory; a miss replays the history."""
+    deployment_name: str = Field(
+        "", pattern=r"^[A-Za-z0-9_-]{0,100}$", validation_alias=AliasChoices("TEMPORAL_DEPLOYMENT_NAME")
+    )
+    """Which deployment a worker belongs to: runs are then pinned to the build they began on (`release.py`). Empty:
+    every worker takes every run."""
+    build_id: str = Field(
+        "", pattern=r"^[A-Za-z0-9_.+-]{0,100}$", validation_alias=AliasChoices("TEMPORAL_WORKER_BUILD_ID")
+    )
+    """Which build a worker is, such as the commit or the image's tag. Required with `TEMPORAL_DEPLOYMENT_NAME`."""
     graceful_stop: timedelta = Field(timedelta(seconds=30), ge=timedelta(0))
     """How long requests and activities in flight may still take when a process is asked to stop."""
 
@@ -192,6 +201,10 @@ class Settings(BaseSettings):
                 "an SMTP user name and password go together",
             ),
             (self.smtp_username and self.smtp_tls == "none", "an SMTP login needs HOLDFAST_SMTP_TLS"),
+            (
+                bool(self.deployment_name) != bool(self.build_id),
+                "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID go together",
+            ),
             (self.failpoint and not self.failpoints_enabled, "HOLDFAST_FAILPOINT needs HOLDFAST_FAILPOINTS_ENABLED"),
             (self.failpoints_enabled and self.environment == "production", "failpoints are refused in production"),
         ):

@@ -56,6 +56,7 @@ from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
 from schema.session import Database
 from settings import Settings, temporal_config
+from workflows.releases import deployment, releases
 from workflows.runtime import (
     WORKFLOWS,
     connect,
@@ -127,7 +128,9 @@ class Parts:
         return cls(**{**own, **replaced})
 
 
-def build_worker(settings: Settings, client: Client, db: Database, parts: Parts) -> Worker:
+def build_worker(
+    settings: Settings, client: Client, db: Database, parts: Parts, *, workflows: tuple[type, ...] = WORKFLOWS
+) -> Worker:
     """A worker with every activity plugged in. The client carries converter and sandbox."""
     tools, now_, points = parts.tools, parts.now, parts.failpoints
     decisions = DecisionActivities(db, intents=parts.intents, book=parts.book, agent=parts.agent, tools=tools, now=now_)
@@ -143,7 +146,7 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=list(WORKFLOWS),
+        workflows=list(workflows),
         activities=[
             decisions.judge,
             decisions.admit,
@@ -164,6 +167,7 @@ def build_worker(settings: Settings, client: Client, db: Database, parts: Parts)
         # After a kill -9 the next message would wait ten seconds for the dead worker's sticky queue.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         graceful_shutdown_timeout=settings.graceful_stop,
+        deployment_config=deployment(settings.deployment_name, settings.build_id),
     )
 
 
@@ -187,10 +191,18 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         if isinstance(parts.intents, EmbeddedIntentModel):
             await asyncio.to_thread(parts.intents.warm)
         async with build_worker(settings, client, db, parts):
+            await _say_which_release(settings, client)
             await stop.wait()
     finally:
         await db.close()
         await asyncio.to_thread(flush_traces)
+
+
+async def _say_which_release(settings: Settings, client: Client) -> None:
+    if settings.deployment_name and not any(
+        known.gets_new_work for known in await releases(client, settings.deployment_name)
+    ):
+        logging.getLogger(__name__).warning("no release gets new work: nothing new runs until one is promoted")
 
 
 async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
