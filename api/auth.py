@@ -35,6 +35,7 @@ class Caller:
     organisation: OrganisationId
     name: str
     scopes: frozenset[str]
+    key_id: str = "local"
 
     def need(self, *scopes: Scope) -> None:
         """Raises `ScopeMissing` unless the caller holds one of them, or is an admin."""
@@ -62,15 +63,21 @@ async def caller(
     if key is None:
         raise NotAuthenticated("the key is not valid")
     structlog.contextvars.bind_contextvars(organisation=key.organisation)
-    return Caller(organisation=key.organisation, name=key.name, scopes=frozenset(key.scopes))
+    return _known(request, Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id))
 
 
 def _local_caller(request: Request, services: Services) -> Caller:
     """The one-machine stack lets its own machine in as the demo organisation's admin."""
     if services.local and _is_from_here(request):
         structlog.contextvars.bind_contextvars(organisation=LOCAL_ORGANISATION)
-        return Caller(organisation=LOCAL_ORGANISATION, name="local", scopes=frozenset({Scope.ADMIN}))
+        return _known(request, Caller(LOCAL_ORGANISATION, "local", frozenset({Scope.ADMIN})))
     raise NotAuthenticated("send Authorization: Bearer <key>")
+
+
+def _known(request: Request, caller: Caller) -> Caller:
+    # For whoever answers a refusal: `api.denials`.
+    request.state.caller = caller
+    return caller
 
 
 def _is_from_here(request: Request) -> bool:

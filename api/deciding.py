@@ -67,12 +67,8 @@ async def decide(
     Raises what `HandoffRepository.decide` does, `Conflict` while somebody else holds it, `NotAnApprover`,
     `EditRefused`.
     """
-    try:
-        async with services.db.transaction(voice.organisation) as session:
-            record, is_first = await say(services, session, voice, handoff_id, word)
-    except NotAnApprover as denied:
-        await _put_on_record(services, voice, handoff_id, denied)
-        raise
+    async with services.db.transaction(voice.organisation) as session:
+        record, is_first = await say(services, session, voice, handoff_id, word)
     await spread(services, meters, voice.organisation, record, is_first=is_first)
     return record
 
@@ -212,13 +208,6 @@ class Table:
         via = {} if self._voice.via == "key" else {"via": self._voice.via}
         event = AuditEvent(self._at, self._voice.person.name, f"handoff.{what}", self.handoff.id, {**details, **via})
         await AuditRepository(self._session).append(event)
-
-
-async def _put_on_record(services: Services, voice: Voice, handoff_id: HandoffId, denied: NotAnApprover) -> None:
-    async with services.db.transaction(voice.organisation) as session:
-        details = {"reason": denied.details["reason"]}
-        event = AuditEvent(services.now(), voice.person.name, "handoff.approval_denied", handoff_id, details)
-        await AuditRepository(session).append(event)
 
 
 def _already_decided(record: Handoff) -> HandoffAlreadyDecided:

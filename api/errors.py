@@ -1,6 +1,6 @@
 """One table: error code → HTTP status and meaning. Every error leaves as RFC 9457 `application/problem+json`."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +13,7 @@ from fastapi_problem.handler import ExceptionHandler, new_exception_handler
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -209,8 +210,8 @@ class Unexpected:
             await self._handler(Request(scope), error)(scope, receive, send)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
+def install(app: FastAPI, refused: Callable[[Request, HoldfastError], Awaitable[None]]) -> None:
+    """Make every error of the application a problem document. `refused` is awaited first for each of ours."""
     handler = new_exception_handler(
         handlers={HoldfastError: _of_holdfast},
         http_exception_handler=_of_http,
@@ -218,6 +219,13 @@ def install(app: FastAPI) -> None:
         pre_hooks=[_log],
     )
     handler.handlers[Exception] = _of_anything
-    for kind in (Problem, HTTPException, RequestValidationError, HoldfastError, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handler)
+
+    async def of_ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HoldfastError)
+        await refused(request, error)
+        return handler(request, error)
+
+    app.add_exception_handler(HoldfastError, of_ours)
     app.add_middleware(Unexpected, handler=handler)

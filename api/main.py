@@ -18,7 +18,7 @@ from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
-from api import errors, openapi
+from api import denials, errors, openapi
 from api.correlation import Correlation
 from api.deps import Proof, Services
 from api.routes import (
@@ -98,7 +98,8 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
     )
     app.state.meters = meters
     app.state.max_body_bytes = settings.max_body_bytes
-    errors.install(app)
+    app.state.denials = denials.Denials()
+    errors.install(app, denials.put_on_record)
     for noun in (
         chat,
         interactions,

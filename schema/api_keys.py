@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, Column, Index, String, text
 from sqlmodel import Field
 
 from domain.errors import Conflict
+from schema.audit import AuditEvent, AuditRepository
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.session import Record, Session
 
@@ -37,6 +38,7 @@ class ApiKey:
     revoked_at: datetime | None
 
 
+AT_THE_COMMAND_LINE = "command"
 _COLUMNS = "id, name, scopes, created_at, expires_at, revoked_at"
 _ISSUE = text(
     f"""
@@ -48,6 +50,7 @@ _ISSUE = text(
 )
 _REVOKE = text(
     "UPDATE api_keys SET revoked_at = :at WHERE organisation = :organisation AND id = :id AND revoked_at IS NULL"
+    " RETURNING name"
 )
 _LIST = text(f"SELECT {_COLUMNS} FROM api_keys WHERE organisation = :organisation ORDER BY created_at DESC, id DESC")
 
@@ -57,9 +60,15 @@ class ApiKeyRepository:
         self._session = session
 
     async def issue(
-        self, name: str, scopes: Iterable[str], key_hash: bytes, at: datetime, expires_at: datetime | None = None
+        self,
+        name: str,
+        scopes: Iterable[str],
+        key_hash: bytes,
+        at: datetime,
+        expires_at: datetime | None = None,
+        by: str = AT_THE_COMMAND_LINE,
     ) -> ApiKey:
-        """Store a new key by its SHA-256. The key itself is shown once, by the caller.
+        """Store a new key by its SHA-256, on record in the audit. The key itself is shown once, by the caller.
 
         `Conflict` if a key of that name is in use: what people decide is recorded under the name."""
         row = await self._session.first(
@@ -68,11 +77,18 @@ class ApiKeyRepository:
         )  # fmt: skip
         if row is None:
             raise Conflict("a key of this name is in use; revoke it first, or choose another name")
-        return _api_key(row)
+        issued = _api_key(row)
+        details = {"name": name, "scopes": list(issued.scopes), "expiresAt": expires_at and expires_at.isoformat()}
+        await AuditRepository(self._session).append(AuditEvent(at, by, "key.issued", issued.id, details))
+        return issued
 
-    async def revoke(self, key_id: str, at: datetime) -> bool:
-        """From the next request on, the key is unknown. False if there was nothing to revoke."""
-        return await self._session.run(_REVOKE, id=key_id, at=at) == 1
+    async def revoke(self, key_id: str, at: datetime, by: str = AT_THE_COMMAND_LINE) -> bool:
+        """From the next request on, the key is unknown; on record. False if there was nothing to revoke."""
+        row = await self._session.first(_REVOKE, id=key_id, at=at)
+        if row is None:
+            return False
+        await AuditRepository(self._session).append(AuditEvent(at, by, "key.revoked", key_id, {"name": row.name}))
+        return True
 
     async def list(self) -> tuple[ApiKey, ...]:
         """Every key, newest first, revoked ones too."""

@@ -39,7 +39,7 @@ class AuditEventRow(OrganisationRow, table=True):
 class AuditEvent:
     at: datetime
     actor: str
-    """`agent`, `system`, or the name of an API key."""
+    """`agent`, `system`, `command` (somebody at the command line), or the name of an API key."""
     action: str
     """`<noun>.<past participle>`, e.g. `refund.issued`."""
     subject: str
@@ -55,6 +55,7 @@ _APPEND = text(
         AS r (id varchar, at timestamptz, actor varchar, action varchar, subject varchar, details jsonb)
     """
 )
+_APPEND_ONCE = text(f"{_APPEND.text} ON CONFLICT DO NOTHING")
 _LIST = text(
     """
     SELECT id, at, actor, action, subject, details FROM audit_events
@@ -73,6 +74,10 @@ class AuditRepository:
         if events:
             await self._session.run(_APPEND, rows=_rows(events))
 
+    async def append_once(self, event_id: str, event: AuditEvent) -> None:
+        """Under an id of the caller's making: whatever has it already stands."""
+        await self._session.run(_APPEND_ONCE, rows=_rows([event], event_id))
+
     async def list(self, *, limit: int = 50, cursor: str | None = None) -> Page[AuditEvent]:
         """Newest first."""
         before = decode(cursor) if cursor else END_OF_TIME
@@ -85,11 +90,11 @@ class AuditRepository:
         )
 
 
-def _rows(events: Sequence[AuditEvent]) -> str:
+def _rows(events: Sequence[AuditEvent], event_id: str | None = None) -> str:
     return json.dumps(
         [
             {
-                "id": new_id("aud"),
+                "id": event_id or new_id("aud"),
                 "at": event.at.isoformat(),
                 "actor": event.actor,
                 "action": event.action,

@@ -10,6 +10,7 @@ from api.approval_links import LinkWord, create_link, say_by_link, see_link
 from api.approval_pages import PAGE, answered, asks_for_page, page_of, seen
 from api.auth import Caller, CallerDep, Scope
 from api.deciding import Ending, Voice, Yes, decide
+from api.denials import put_on_record
 from api.deps import Services, ServicesDep
 from api.fields import Body, Digest, Instant, Message, Name, Note
 from api.handoff_detail import shown_detail
@@ -148,6 +149,7 @@ async def say_approval(token: TokenPath, request: Request, services: ServicesDep
         word = LinkWord.read(request.headers.get("content-type", ""), await request.body())
         said = await say_by_link(services, meters, token, word)
     except HoldfastError as error:
+        await put_on_record(request, error)
         return page_of(error, request)
     if asks_for_page(request):
         return answered(said)
