@@ -20,7 +20,7 @@ class ExplainedEffect(Value):
     tool: str
     arguments: Json
     digest: str
-    """Of tool and arguments: an approval covers this and nothing else."""
+    """Of this very call. Approvals are bound to the digest of everything proposed together, `handoff.digest`."""
     policy_version: int
     reserved_at: Instant
 

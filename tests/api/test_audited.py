@@ -69,6 +69,8 @@ DID: dict[tuple[str, str], tuple[Given, Any, str]] = {
     ("put", "/customers/{customerId}"): (nothing, {**CUSTOMER, "email": CANARY}, "customer.stored"),
     ("put", "/customers/{customerId}/invoices/{invoiceId}"): (
         nothing, {**INVOICE, "description": CANARY}, "invoice.stored"),
+    ("put", "/customers/{customerId}/consents/{channel}"): (
+        nothing, {"status": "withdrawn", "note": CANARY}, "consent.changed"),
     ("put", "/calendars/{calendarId}"): (nothing, CALENDAR, "calendar.published"),
     ("post", "/handoffs/{handoffId}/claim"): (handoff, None, "handoff.claimed"),
     ("post", "/handoffs/{handoffId}/release"): (handoff, None, "handoff.released"),
@@ -137,7 +139,7 @@ async def test_A3_what_was_done_is_on_record_without_a_word_of_anybody(api: Api,
         await api.house.key("operator", name="otto")
     subject = await given(api)
     there = path.replace("{customerId}", await api.customer()).replace("{invoiceId}", "inv_2")
-    there = there.replace("{calendarId}", "office")
+    there = there.replace("{calendarId}", "office").replace("{channel}", "email")
     for name in ("handoffId", "conversationId", "deliveryId", "webhookId"):
         there = there.replace(f"{{{name}}}", subject)
     if names := BEFORE.get(path):
@@ -150,6 +152,20 @@ async def test_A3_what_was_done_is_on_record_without_a_word_of_anybody(api: Api,
     assert did[-1].action == action
     assert not subject or subject in {e.subject for e in did if e.action == action}
     assert CANARY not in str(did)
+
+
+async def test_A3_a_persons_correction_is_told_apart_from_a_persons_answer(api: Api) -> None:
+    who = new_id("who")
+    headers = bearer(await api.house.key("operator", name=who))
+    for body in ({"reply": CANARY}, {"continue": True, "correction": {"intent": "cancellation"}, "note": CANARY}):
+        asked = await api.house.chat("I want to talk to a human", customer_id=await api.customer())
+        answer = await api.http.post(f"/handoffs/{asked.json()['handoff']['id']}/resolve", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+    said, corrected = await events(api, who)
+    assert [(e.action, e.details) for e in (said, corrected)] == [
+        ("handoff.resolved", {}),
+        ("handoff.resolved", {"corrected": True}),
+    ]
 
 
 async def test_A3_a_key_is_issued_and_revoked_on_record(api: Api) -> None:

@@ -46,6 +46,19 @@ async def test_A6_every_effect_of_many_explains_itself(house: House) -> None:
             assert [d["status"] for d in why["deliveries"]] == (["delivered"] if effect["tool"] == "send_email" else [])
 
 
+async def test_A6_a_mail_with_a_persons_own_words_names_the_person(house: House) -> None:
+    await house.customer("cust_1", email="a@example.com")
+    answer = (await house.chat("I want to talk to a human", customer_id="cust_1")).json()
+    said = await house.http.post(f"/handoffs/{answer['handoff']['id']}/resolve", json={"reply": "I am on it."})
+    assert said.status_code == 200, said.text
+    await house.until_settled(answer["interactionId"])
+    (mail,) = await effects_of(house, "cust_1")
+    why = (await house.http.get(f"/effects/{mail['id']}")).json()
+    shown = {name: why["handoff"][name] for name in ("kind", "decision", "decidedBy")}
+    assert shown == {"kind": "takeover", "decision": "resolved", "decidedBy": "local"}
+    assert (why["approvals"], [d["channel"] for d in why["deliveries"]]) == ([], ["email"])
+
+
 async def test_a_foreign_effect_is_as_one_that_is_missing(house: House) -> None:
     await house.customer(email="c123@example.com")
     await house.invoice("inv_1", 1_000)
