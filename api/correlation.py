@@ -30,6 +30,8 @@ class Correlation:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Made out here: what a route notes in a state of its own, whoever answers its refusal would not see.
+        scope.setdefault("state", {})
         sent = given(scope)
         name = sent or new_id("http")
 

@@ -191,6 +191,14 @@ async def test_A3_a_denied_attempt_is_on_record(api: Api, operation: tuple[str, 
     assert denied.details == {"reason": "scope_missing", "method": operation[0].upper(), "route": operation[1]}
 
 
+async def test_A3_a_denial_is_on_record_whatever_serves_the_application(api: Api) -> None:
+    """Embedded, without a server that hands it a state."""
+    who = new_id("who")
+    headers = bearer(await api.house.key("ingest", name=who))
+    problem_of(await api.house.http.get("/audit", headers=headers), 403, "scope_missing")
+    assert [e.action for e in await events(api, who)] == ["access.denied"]
+
+
 async def test_A3_who_is_let_through_or_unknown_leaves_no_denial(api: Api) -> None:
     """Negative control, and the hot path."""
     who = new_id("who")
