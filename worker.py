@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ from adapters.telemetry import export_spans, service
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
 from domain.checkpoint import CheckpointSigner
+from domain.errors import HoldfastError
 from domain.outside import AllowList
 from domain.policies import PolicyBook
 from domain.ports import (
@@ -54,6 +56,7 @@ from domain.ports import (
 from domain.tools import TOOLS
 from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
+from schema.heartbeats import Heartbeats
 from schema.session import Database
 from settings import Settings, temporal_config
 from workflows.releases import deployment, releases
@@ -70,6 +73,8 @@ from workflows.runtime import (
 from workflows.schedules import ensure_schedules
 
 RETRY_S = 1.0
+BEAT_S = 2.0
+"""How often a worker says that it lives: `api.readiness` misses one that is silent for twice as long."""
 
 
 def now() -> datetime:
@@ -190,7 +195,7 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.
         if isinstance(parts.intents, EmbeddedIntentModel):
             await asyncio.to_thread(parts.intents.warm)
-        async with build_worker(settings, client, db, parts):
+        async with build_worker(settings, client, db, parts), signs_of_life(db, settings.task_queue):
             await _say_which_release(settings, client)
             await stop.wait()
     finally:
@@ -203,6 +208,37 @@ async def _say_which_release(settings: Settings, client: Client) -> None:
         known.gets_new_work for known in await releases(client, settings.deployment_name)
     ):
         logging.getLogger(__name__).warning("no release gets new work: nothing new runs until one is promoted")
+
+
+@contextlib.asynccontextmanager
+async def signs_of_life(db: Database, task_queue: str) -> AsyncIterator[None]:
+    """Says every `BEAT_S` that this process works for the queue, and at the end that it takes no more. A Postgres that
+    is away or hangs ends nothing: the next sign is tried when the last has failed."""
+    heartbeats, worker_id = Heartbeats(db, task_queue), secrets.token_hex(8)
+    beating = asyncio.create_task(_keep_beating(heartbeats, worker_id))
+    try:
+        yield
+    finally:
+        leaving = asyncio.create_task(_leave(heartbeats, worker_id, beating))
+        await asyncio.wait({leaving}, timeout=BEAT_S)  # a Postgres that hangs is not waited for
+
+
+async def _keep_beating(heartbeats: Heartbeats, worker_id: str) -> None:
+    while True:
+        try:
+            await heartbeats.beat(worker_id)
+        except HoldfastError as error:
+            logging.getLogger(__name__).info("no sign of life now", extra={"reason": error.code})
+        except Exception as error:  # whatever went wrong once: a worker that works must not be taken for dead
+            logging.getLogger(__name__).error("a sign of life failed", extra={"reason": type(error).__name__})
+        await asyncio.sleep(BEAT_S)
+
+
+async def _leave(heartbeats: Heartbeats, worker_id: str, beating: asyncio.Task[None]) -> None:
+    beating.cancel()
+    await asyncio.wait({beating})  # a last beat must not come after the farewell
+    with contextlib.suppress(HoldfastError):
+        await heartbeats.stop(worker_id)
 
 
 async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:

@@ -132,13 +132,13 @@ class Database(LookUps):
             finally:
                 await self._pool.give_back(connection)
 
-    async def one_by_one(self, organisation: OrganisationId, work: Callable[[Session], Awaitable[T]]) -> T:
-        """What `work` returns; each of its statements is a transaction of its own, bound like any other.
+    async def one_by_one(self, organisation: OrganisationId | None, work: Callable[[Session], Awaitable[T]]) -> T:
+        """What `work` returns; each of its statements is a transaction of its own, bound like any; None: to nobody.
 
         For single statements: one round trip instead of three. They must be safe to repeat, for that is what happens
         to them on a pooled connection that broke meanwhile. Errors are those of `transaction`.
         """
-        return await self._one_by_one(_named(organisation), work)
+        return await self._one_by_one(_NOBODY if organisation is None else _named(organisation), work)
 
     async def ping(self) -> None:
         """Returns if a statement can be run; else `DependencyDown`."""

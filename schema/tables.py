@@ -15,6 +15,7 @@ from schema.effect_rows import EffectEventRow, EffectRow
 from schema.events import WebhookEventRow
 from schema.handoff_claims import HandoffPresenceRow
 from schema.handoff_rows import HandoffEventRow, HandoffRow
+from schema.heartbeats import WorkerHeartbeatRow
 from schema.interaction_rows import InteractionRow
 from schema.invoices import InvoiceRow
 from schema.messages import MessageRow
@@ -65,4 +66,5 @@ ALL_ROWS: tuple[type[Row], ...] = (
     MetricHourRow,
     MetricDayRow,
     MetricWatermarkRow,
+    WorkerHeartbeatRow,
 )

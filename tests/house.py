@@ -34,7 +34,7 @@ from schema.organisations import OrganisationRepository
 from schema.session import Database
 from settings import Settings
 from tests.temporal import free_port
-from worker import Parts, build_worker
+from worker import Parts, build_worker, signs_of_life
 from workflows.runtime import connect, ensure_search_attributes
 
 ID_KEY = "k" * 40
@@ -166,6 +166,7 @@ async def open_house(
         mail_sink(data_dir / "mail", smtp_port),
         app.router.lifespan_context(app),
         build_worker(loaded, client, db, Parts.of(loaded, **parts)),
+        signs_of_life(db, loaded.task_queue),
         httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=app, client=("127.0.0.1", 1)), base_url="http://localhost", timeout=60
         ) as http,

@@ -119,3 +119,20 @@ async def test_readiness_names_a_worker_that_is_not_there(api: Api) -> None:
     ):
         ready = await http.get("/readyz")
         assert (ready.status_code, ready.json()["missing"]) == (503, ["worker"])
+
+
+async def test_a_worker_that_fell_silent_is_missed_though_temporal_remembers_it(
+    api: Api, postgres: PostgresServer
+) -> None:
+    """It polls on; what is taken from it are its signs of life, as a kill takes them."""
+    assert (await api.http.get("/readyz")).json() == {"ready": True, "missing": []}
+    with postgres.owner(api.house.settings.database_url) as owner:
+        with owner.transaction():
+            owner.execute("LOCK TABLE worker_heartbeats")  # no sign is under way
+            owner.execute("REVOKE INSERT ON worker_heartbeats FROM holdfast_app")
+            owner.execute("UPDATE worker_heartbeats SET at = at - interval '1 minute'")
+        try:
+            ready = await api.http.get("/readyz")
+            assert (ready.status_code, ready.json()["missing"]) == (503, ["worker"])
+        finally:
+            owner.execute("GRANT INSERT ON worker_heartbeats TO holdfast_app")

@@ -15,7 +15,7 @@ from adapters.logs import configure_logs
 from schema.session import Database
 from settings import Settings
 from tests.faults import tools
-from worker import Parts, build_worker, connected
+from worker import Parts, build_worker, connected, signs_of_life
 from workflows.runtime import precompile
 
 Build = Callable[[Settings, Client, Database, Parts], Awaitable[Worker]]
@@ -37,7 +37,8 @@ async def _work(build: Build) -> None:
     precompile()
     if isinstance(parts.intents, EmbeddedIntentModel):
         await asyncio.to_thread(parts.intents.warm)
-    async with await build(settings, client, Database(settings.database_url), parts):
+    db = Database(settings.database_url)
+    async with await build(settings, client, db, parts), signs_of_life(db, settings.task_queue):
         await stop.wait()
 
 

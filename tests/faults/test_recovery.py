@@ -198,15 +198,12 @@ async def test_R12_a_read_only_database_is_refused_and_not_lied_about(town: Town
 PERSON = {"name": "Test Person", "plan": "pro", "status": "active"}
 
 
-LATE = pytest.mark.xfail(strict=True, reason="Temporal forgets a poller after five minutes, and nobody else is asked")
-
-
 @pytest.mark.parametrize(
     ("killed", "named"),
     [
         (["postgres"], "postgres"),
         (["temporal"], "temporal"),
-        pytest.param(["worker1", "worker2"], "worker", marks=LATE),
+        (["worker1", "worker2"], "worker"),
     ],
 )
 async def test_O3_readiness_names_what_is_down_and_life_goes_on(
