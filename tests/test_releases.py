@@ -180,7 +180,8 @@ async def test_the_commands_say_what_they_did(old: House, tmp_path: Path) -> Non
     assert (await told(environment, "status")).split() == ["1", "current"]
     assert await told(environment, "promote", "--build", "1") == "1 gets 100 % of new work\n"
     assert "asks for all" in await told(environment, "promote", "--build", "99")
-    assert "are not versioned" in await told({**environment, "TEMPORAL_DEPLOYMENT_NAME": "", "TEMPORAL_WORKER_BUILD_ID": ""}, "status")
+    unversioned = {**environment, "TEMPORAL_DEPLOYMENT_NAME": "", "TEMPORAL_WORKER_BUILD_ID": ""}
+    assert "are not versioned" in await told(unversioned, "status")
 
 
 async def told(environment: dict[str, str], *arguments: str) -> str:
