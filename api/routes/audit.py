@@ -1,5 +1,6 @@
 """The audit: what happened, as a list and as a file, and whether it is what was sealed."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -17,8 +18,10 @@ from domain.errors import NotFound
 from domain.values import Json, Value
 from schema.audit import AuditEvent, AuditRepository
 from schema.exports import AuditFilters, ExportRepository
+from workflows import ids
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=StrictRoute)
+_ACTION = re.compile(r"[a-z]+\.[a-z_]+")
 PLACE = Field(ge=1, le=2**62)
 
 
@@ -40,6 +43,11 @@ class Selection(Value):
 
     def named(self) -> Json:
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "cursor"})
+
+    def on_record(self, key: bytes) -> Json:
+        """As the audit may keep it: what was typed freely, or names a customer, as what stands for it elsewhere too."""
+        plain = {"from", "to", "interactionId"} | ({"action"} if _ACTION.fullmatch(self.action or "") else set())
+        return {name: value if name in plain else ids.opaque(value, key) for name, value in self.named().items()}
 
 
 class AuditQuery(Page, Selection):
@@ -107,9 +115,9 @@ def _named(ending: str) -> dict[str, str]:
 
 
 async def _export_begins(caller: Caller, services: Services, selection: Selection, form: str) -> None:
-    """On record before the first byte leaves: by the names of its filters, whose values may be personal."""
+    """On record before the first byte leaves."""
     caller.need(Scope.AUDITOR)
-    details: Json = {"format": form, "filters": sorted(selection.named())}
+    details: Json = {"format": form, "filters": selection.on_record(services.id_key)}
     async with services.db.transaction(caller.organisation) as session:
         audited = AuditEvent(services.now(), caller.name, "audit.exported", caller.organisation, details)
         await AuditRepository(session).append(audited)
