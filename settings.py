@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     """Port the API listens on."""
     chat_wait: timedelta = Field(timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=2))
     """How long `POST /chat` waits for the answer before it returns 202 and a link."""
+    export_stall: timedelta = Field(timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(seconds=50))
+    """How long a reader of an export may take nothing in. Then it is cut off: an export holds a connection to Postgres,
+    which ends a transaction that is idle for a minute."""
     max_body_bytes: int = Field(65_536, ge=1024, le=64 * 1024 * 1024)
     """Larger request bodies are refused with 413."""
     temporal_ui_url: str = ""
@@ -160,7 +163,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsInvalid(_explain(cls, error)) from None
 
-    @field_validator("graceful_stop", "chat_wait", mode="before")
+    @field_validator("graceful_stop", "chat_wait", "export_stall", mode="before")
     @classmethod
     def _plain_seconds(cls, value: object) -> object:
         """`10` and `2.5` are seconds, as `PT10S` and `PT2.5S` are."""

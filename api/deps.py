@@ -41,6 +41,8 @@ class Services:
     chat_wait: timedelta
     now: Callable[[], datetime]
     failpoints: Failpoints
+    export_stall: timedelta = timedelta(seconds=30)
+    """How long a reader of an export may take nothing in."""
     rules: Rules = field(default_factory=Rules.shipped)
     """What an edit by a person is judged by: the same as what the worker judges by."""
     sla: SlaPolicy = field(default_factory=SlaPolicy.shipped)

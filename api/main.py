@@ -147,6 +147,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         local=settings.local,
         temporal_ui_url=settings.temporal_ui_url.rstrip("/"),
         chat_wait=settings.chat_wait,
+        export_stall=settings.export_stall,
         now=now,
         failpoints=failpoints,
         secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,

@@ -13,6 +13,7 @@ from api.deps import Services, ServicesDep
 from api.exporting import as_csv, as_json
 from api.fields import Instant, Key, ObjectId, Page
 from api.meters import MetersDep
+from api.streaming import Streamed
 from api.strict_json import StrictRoute
 from domain.errors import NotFound
 from domain.values import Json, Value
@@ -96,7 +97,7 @@ async def export_audit_json(
     await _export_begins(caller, services, selection, "json")
     filters, named = selection.filters(), selection.named()
     rows = as_json(services.db, caller.organisation, filters, named, services.now())
-    return StreamingResponse(rows, media_type="application/json", headers=_named("json"))
+    return Streamed(rows, stall=services.export_stall, media_type="application/json", name="audit.json")
 
 
 @router.get("/export.csv", summary="The whole audit as CSV", response_class=StreamingResponse)
@@ -107,11 +108,7 @@ async def export_audit_csv(
     has an apostrophe in front."""
     await _export_begins(caller, services, selection, "csv")
     rows = as_csv(services.db, caller.organisation, selection.filters())
-    return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=_named("csv"))
-
-
-def _named(ending: str) -> dict[str, str]:
-    return {"content-disposition": f'attachment; filename="audit.{ending}"'}
+    return Streamed(rows, stall=services.export_stall, media_type="text/csv; charset=utf-8", name="audit.csv")
 
 
 async def _export_begins(caller: Caller, services: Services, selection: Selection, form: str) -> None:

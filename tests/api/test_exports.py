@@ -1,15 +1,18 @@
-"""Exports over HTTP: on record with what was asked for, and no reader who goes away keeps a connection."""
+"""Exports over HTTP: on record with what was asked for; no reader who goes away or stops keeps a connection."""
 
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+import tracemalloc
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime, timedelta
 from socket import SO_LINGER, SO_RCVBUF, SOL_SOCKET, socket
 
 import httpx2
 import pytest
 
+from api.streaming import Streamed
+from domain.errors import DependencyDown
 from schema.audit import AuditEvent, AuditRepository
 from tests.api.conftest import Api, served
 from tests.api.test_audited import events
@@ -112,3 +115,54 @@ async def test_F15_who_reads_to_the_end_gets_all_of_it(narrow: str) -> None:
         document = json.loads((await http.get("/audit/export.json")).content)
     assert len(document["events"]) >= MANY
     await works_again(narrow)
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_F15_a_client_that_keeps_the_socket_and_stops_reading_is_cut_off(filled: Api, form: str) -> None:
+    house, stall = filled.house, timedelta(seconds=1)
+    async with served(house.settings, house.temporal, database_pool_size=1, export_stall=stall) as url:
+        client = await begins(url, form)
+        await works_again(url)
+        rest, loop = b"", asyncio.get_running_loop()
+        async with asyncio.timeout(20):
+            while part := await loop.sock_recv(client, 65_536):
+                rest += part
+        client.close()
+    assert not rest.endswith(b"0\r\n\r\n"), "what was cut off must not look whole"
+
+
+async def test_what_fails_before_the_first_row_is_a_refusal_and_no_half_answer() -> None:
+    async def rows() -> AsyncGenerator[str, None]:
+        raise DependencyDown("away", dependency="postgres")
+        yield ""
+
+    sent: list[object] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    with pytest.raises(DependencyDown):
+        await Streamed(rows(), stall=timedelta(seconds=1), media_type="text/csv", name="x").stream_response(send)
+    assert sent == []
+
+
+async def peak_of(api: Api, form: str, *, keep: bool = False) -> tuple[int, int]:
+    """Bytes of Python objects there were at once, of server and client together; bytes that were sent."""
+    sent, kept = 0, []
+    tracemalloc.start()
+    try:
+        async with api.http.stream("GET", f"/audit/export.{form}") as answer:
+            async for part in answer.aiter_bytes():
+                sent += len(part)
+                kept += [part] if keep else []
+        return tracemalloc.get_traced_memory()[1], sent
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_an_export_takes_the_same_memory_however_long_it_is(filled: Api, form: str) -> None:
+    peak, sent = await peak_of(filled, form)
+    assert sent > MANY * 100
+    assert peak < sent / 2
+    assert (await peak_of(filled, form, keep=True))[0] > sent, "negative control: who keeps it all would be noticed"
