@@ -38,6 +38,7 @@ from api.routes import (
     interactions,
     metrics,
     notifications,
+    reports,
     webhooks,
 )
 from api.routes import errors as error_codes
@@ -111,6 +112,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         approvals,
         calendars,
         deliveries,
+        reports,
         webhooks,
         notifications,
         audit,

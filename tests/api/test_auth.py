@@ -121,6 +121,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/deliveries"): ("/deliveries", None, {"operator", "auditor"}),
     ("get", "/dead-letters"): ("/dead-letters", None, {"operator", "auditor"}),
     ("get", "/deliveries/{deliveryId}"): ("/deliveries/dlv_missing0", None, {"operator", "auditor"}),
+    ("post", "/delivery-reports"): ("/delivery-reports", {"report": "no report"}, {"ingest", "builder"}),
     ("post", "/deliveries/{deliveryId}/redrive"): ("/deliveries/dlv_missing0/redrive", {}, {"operator"}),
     ("post", "/deliveries/{deliveryId}/discard"): ("/deliveries/dlv_missing0/discard", {"note": "x"}, {"operator"}),
     ("post", "/dead-letters/redrive"): ("/dead-letters/redrive", {"filter": {"reason": "none"}}, {"operator"}),
