@@ -1,10 +1,10 @@
 """Business hours, as versions that never change: what a clock counted under one can always be recomputed."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
@@ -68,9 +68,21 @@ class CalendarBody(Body):
         )
 
 
+def _in_its_days(at: datetime) -> datetime:
+    if not FIRST_DAY <= at.date() <= LAST_DAY:
+        raise ValueError(f"from {FIRST_DAY} to {LAST_DAY}")
+    return at
+
+
+def _spelt_out(value: object) -> object:
+    if isinstance(value, str) and value.startswith("P"):
+        return value
+    raise ValueError("a duration is ISO 8601, such as PT8H")
+
+
 class DueBody(Body):
-    from_: Annotated[Instant, Field(alias="from")]
-    duration: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))]
+    from_: Annotated[Instant, AfterValidator(_in_its_days), Field(alias="from")]
+    duration: Annotated[timedelta, BeforeValidator(_spelt_out), Field(ge=timedelta(0), le=timedelta(days=366))]
     """ISO 8601, of open time: `PT8H`."""
 
 

@@ -50,6 +50,9 @@ async def test_what_would_be_due_and_what_a_week_looks_like(api: Api) -> None:
         ("/calendars/shop/due", {"from": "2026-04-30T15:00:00Z", "duration": "P9999D"}),
         ("/calendars/shop/due", {"from": "tomorrow", "duration": "PT1H"}),
         ("/calendars/shop/due", {"from": "2026-04-30T15:00:00Z", "duration": "-PT1H"}),
+        ("/calendars/shop/due", {"from": "2200-12-31T00:00:00Z", "duration": "P366D"}),
+        ("/calendars/shop/due", {"from": "2026-04-30T15:00:00Z", "duration": True}),
+        ("/calendars/shop/due", {"from": "2026-04-30T15:00:00Z", "duration": 3600}),
     ],
 )
 async def test_what_cannot_be_asked(api: Api, path: str, body: dict[str, Any]) -> None:
