@@ -53,6 +53,12 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"(?:19|20)[0-9]{2}|[0-9]{1,4}(?:[/:\u2013-][0-9]{1,4}){1,2}|[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{2,4}")
+_OTHERWISE = re.compile(
+    r"\b(?:except|excluding|minus|less|without|besides|apart from|other than|(?:all|everything) but)(?: for)?\s?\Z",
+    re.IGNORECASE,
+)
+"""What stands before an amount that is not the one meant: `all except`."""
+_END_OF_RANGE = re.compile(rf"\s?(?:to|or|and)\s(?:{_MARK})?\s?[0-9]", re.IGNORECASE)
 _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _BEFORE_DAY = re.compile(rf"\b(?:{_MONTH})[a-z]{{0,6}}\.?\s(?:the\s)?\Z", re.IGNORECASE)
 _AFTER_COUNT = re.compile(
@@ -112,14 +118,18 @@ def _read(token: str, left: str, right: str) -> _Number:
     marks = [part.upper() for part in signs if part not in "-\u2212"] + ([after.group(1).upper()] if after else [])
     digits = token.rstrip(".,'/:\u2013-")
     if not marks:
-        return _Number(is_money=False, is_explained=_is_explained(digits, left, right))
+        explained = _is_explained(digits, left, right)
+        return _Number(is_money=not explained and bool(_END_OF_RANGE.match(right)), is_explained=explained)
     readable = len(signs) == len([part for part in signs if part not in "-\u2212"])
-    whole = not _is_torn(digits, left, right, after is not None) and len(marks) <= 2
+    words = left[: before.start()] if before else left
+    whole = not _is_torn(digits, left, right, after is not None) and len(marks) <= 2 and not _OTHERWISE.search(words)
     return _Number(is_money=True, amount=_amount(digits, marks) if readable and whole else None)
 
 
 def _is_torn(digits: str, left: str, right: str, currency_follows: bool) -> bool:
-    """Whether the digits are only a part of what was written: `5k`, `50%`, `1 234,50`."""
+    """Whether the digits are only a part of what was written: `5k`, `50%`, `1 234,50`, `1e2`."""
+    if re.search(r"[0-9][A-Za-z]\Z", left):
+        return True
     if right[:1].isalnum() and not currency_follows:
         return True
     if re.match(r"\s?(?:%|[0-9]|k\b|m\b|mio\b|million|thousand|hundred)", right, re.IGNORECASE):
