@@ -20,6 +20,8 @@ async def test_the_schedule_seals_what_happened_and_the_route_says_so(house: Hou
                 break
             await asyncio.sleep(0.1)
     assert (verdict["ok"], verdict["confirmedTo"]) == (True, verdict["count"])
+    for span, status in (("from=1&to=1", 200), ("from=2&to=1", 422)):
+        assert (await house.http.get(f"/audit/verify?{span}")).status_code == status, "nothing checked is not sound"
     listed = (await house.http.get("/audit")).json()["items"]
     assert {event["sequence"] for event in listed} == set(range(1, verdict["count"] + 1))
     await house.http.get("/audit/export.json")
