@@ -4,6 +4,7 @@ Entry points call `Settings.load()` once and hand values down; nothing else know
 Secrets have no defaults. Business limits are not settings: they are versioned policies.
 """
 
+import base64
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from domain.errors import HoldfastError
 from domain.outside import AllowList
 
 PREFIX = "HOLDFAST_"
+KEY_BYTES = 32
 _environment = os.environ  # noqa: TID251 - here, and nowhere else
 REFERENCE = Path(__file__).parent / "docs" / "reference" / "settings.md"
 
@@ -83,6 +85,13 @@ class Settings(BaseSettings):
     encryption_keyset: SecretStr = SecretStr("")
     """Keys that seal what is stored secretly (webhook secrets): a Tink AEAD keyset as JSON, its primary key seals, all
     of its keys open. Empty: no webhook can be created. A secret."""
+    payload_keys: SecretStr = SecretStr("")
+    """Keys that seal what Temporal keeps: the base64 of 32 random bytes each, separated by commas, of which the first
+    seals and all open; the same in every process. Required in production. Empty: Temporal keeps it in clear. A
+    secret."""
+    payload_plaintext: bool = False
+    """Also read what Temporal kept before there were keys; what is written is sealed all the same. For the time of a
+    change-over: without it, whatever is not sealed is refused."""
     audit_signing_key: SecretStr = SecretStr("")
     """Signs checkpoints of the audit (Ed25519): a private key as PEM, or base64 seeds of 32 bytes separated by commas,
     of which the first signs and all verify. Empty: the audit is sealed, and nothing outside vouches for it. A
@@ -147,7 +156,15 @@ class Settings(BaseSettings):
     """For fault tests only: a file that names the failpoint where this process kills itself."""
 
     SECRETS: ClassVar[frozenset[str]] = frozenset(
-        {"database_url", "migration_database_url", "id_key", "encryption_keyset", "audit_signing_key", "smtp_password"}
+        {
+            "database_url",
+            "migration_database_url",
+            "id_key",
+            "encryption_keyset",
+            "payload_keys",
+            "audit_signing_key",
+            "smtp_password",
+        }
     )
     """Fields that are also read from the file named by `<VARIABLE>_FILE`."""
 
@@ -194,6 +211,13 @@ class Settings(BaseSettings):
                 raise ValueError("must be a Tink keyset as JSON")
         return keyset
 
+    @field_validator("payload_keys")
+    @classmethod
+    def _keys(cls, keys: SecretStr) -> SecretStr:
+        if keys.get_secret_value() and not all(map(_is_key, keys.get_secret_value().split(","))):
+            raise ValueError("must be the base64 of 32 random bytes each, separated by commas")
+        return keys
+
     @model_validator(mode="after")
     def _safe_together(self) -> Self:
         for broken, reason in (
@@ -207,6 +231,10 @@ class Settings(BaseSettings):
             (
                 bool(self.deployment_name) != bool(self.build_id),
                 "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID go together",
+            ),
+            (
+                self.environment == "production" and not self.payload_keys.get_secret_value(),
+                "HOLDFAST_PAYLOAD_KEYS: is required in production",
             ),
             (self.failpoint and not self.failpoints_enabled, "HOLDFAST_FAILPOINT needs HOLDFAST_FAILPOINTS_ENABLED"),
             (self.failpoints_enabled and self.environment == "production", "failpoints are refused in production"),
@@ -233,6 +261,15 @@ class Settings(BaseSettings):
 
 def _listed(entries: str) -> tuple[str, ...]:
     return tuple(entry for part in entries.split(",") if (entry := part.strip()))
+
+
+def _is_key(key: str) -> bool:
+    """Whether it could be one of `payload_keys`; one that nobody drew by lot is refused as well."""
+    try:
+        found = base64.b64decode(key.strip(), validate=True)
+    except ValueError:
+        return False
+    return len(found) == KEY_BYTES and len(set(found)) >= KEY_BYTES // 4
 
 
 def is_loopback(host: str) -> bool:

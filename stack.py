@@ -28,6 +28,7 @@ from adapters.crypto import new_keyset
 from adapters.ed25519 import new_seed
 from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
+from adapters.payload_codec import codec_of, new_payload_key
 from api.auth import Scope, key_hash
 from domain.errors import Conflict, HoldfastError
 from domain.values import HandoffId, OrganisationId
@@ -139,6 +140,11 @@ def _local_values(folder: Path) -> dict[str, Any]:
     signing = folder / "audit.key"
     if not signing.exists():
         processes.write_private(signing, new_seed())
+    payloads = folder / "payload.key"
+    if not payloads.exists():
+        if (folder / "temporal.db").exists():  # what runs there was recorded before there were keys
+            (folder / "payload.plaintext").touch()
+        processes.write_private(payloads, new_payload_key())
     # Warnings only: what matters on a terminal is the stack's own lines.
     return {
         "environment": "development",
@@ -148,6 +154,8 @@ def _local_values(folder: Path) -> dict[str, Any]:
         "id_key": key.read_text().strip(),
         "encryption_keyset": keyset.read_text().strip(),
         "audit_signing_key": signing.read_text().strip(),
+        "payload_keys": payloads.read_text().strip(),
+        "payload_plaintext": (folder / "payload.plaintext").exists(),
         # Whoever tries webhooks out listens on this very machine.
         "outbound_allow": "localhost,127.0.0.1,[::1]",
     }
@@ -470,7 +478,8 @@ def _backstage(folder: Path, server: str) -> "Backstage":
         await skip_time(await connect({"target_host": server}), ids.handoff(demo.DEMO, HandoffId(handoff)), by)
 
     async def seal() -> None:
-        await seal_now(await connect({"target_host": server}), Settings.model_fields["task_queue"].default)
+        codec = codec_of(Settings.load(_local_values(folder) | {"database_url": "-"}).payload_keys.get_secret_value())
+        await seal_now(await connect({"target_host": server}, codec=codec), Settings.model_fields["task_queue"].default)
 
     @contextlib.contextmanager
     def forged(place: int) -> Iterator[None]:

@@ -38,6 +38,7 @@ from adapters.gateways.smtp import SmtpMailGateway
 from adapters.gateways.webhook import HttpWebhookGateway
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
+from adapters.payload_codec import codec_of
 from adapters.telemetry import export_spans, service
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
@@ -245,10 +246,11 @@ async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     """A client of a Temporal that is prepared for us, however long it takes to come up, also if it goes away again
     meanwhile; None when asked to stop first."""
     address = f"{settings.metrics_host}:{settings.metrics_port}"
+    codec = codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
     runtime = metrics_runtime(address) if settings.metrics_port else None
     while not stop.is_set():
         try:
-            client = await connect(temporal_config(settings), runtime=runtime)
+            client = await connect(temporal_config(settings), codec=codec, runtime=runtime)
             await ensure_search_attributes(client)
             await ensure_schedules(client, settings.task_queue)
             return client

@@ -67,6 +67,7 @@ CODES: dict[str, Code] = {
     ),
     "rate_limited": Code(429, "Too many requests; repeat after `Retry-After`."),
     "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),
+    "payload_refused": Code(503, "What Temporal keeps cannot be opened with the keys of this server. Nothing changed."),
     "dependency_down": Code(503, "Something this server needs is away; repeat the same request after `Retry-After`."),
 }
 """A code that is not here is a bug and answers 500 without details."""

@@ -17,6 +17,7 @@ from adapters.failpoints import KillingFailpoints, NoFailpoints
 from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
+from adapters.payload_codec import codec_of
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import denials, errors, openapi
 from api.correlation import Correlation
@@ -141,9 +142,10 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         KillingFailpoints(Path(settings.failpoint)) if settings.failpoints_enabled else NoFailpoints()
     )
     key = settings.audit_signing_key.get_secret_value()
+    codec = codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
     return Services(
         db=Database(settings.database_url, pool_size=settings.database_pool_size),
-        temporal=temporal or await connect(temporal_config(settings), lazy=True),
+        temporal=temporal or await connect(temporal_config(settings), codec=codec, lazy=True),
         task_queue=settings.task_queue,
         id_key=settings.id_key.get_secret_value().encode(),
         local=settings.local,

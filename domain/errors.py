@@ -20,6 +20,7 @@
         ├── ToolUnavailable       it did not happen: may be retried
         └── ToolOutcomeUnknown    it may have happened: a person looks, unless the tool is idempotent
 
+    PayloadRefused            503       what Temporal keeps is not sealed as it must be: keys differ, or it was changed
     ModelUnavailable              a model did not answer usably; rules take over
     ReservationRefused            the ledger would exceed a limit; the decision becomes *ask a human*
 
@@ -102,6 +103,12 @@ class DependencyDown(HoldfastError):
 
     code = "dependency_down"
     retryable = True
+
+
+class PayloadRefused(HoldfastError):
+    """Something Temporal keeps is not sealed for this workflow by a key known here. Nothing of it is believed."""
+
+    code = "payload_refused"
 
 
 class ToolFailure(HoldfastError):

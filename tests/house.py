@@ -33,6 +33,7 @@ from schema.api_keys import ApiKeyRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
 from settings import Settings
+from tests.sealed import CODEC, PAYLOAD_KEY
 from tests.temporal import free_port
 from worker import Parts, build_worker, signs_of_life
 from workflows.runtime import connect, ensure_search_attributes
@@ -148,6 +149,7 @@ async def open_house(
             "id_key": ID_KEY,
             "encryption_keyset": KEYSET,
             "audit_signing_key": AUDIT_KEY,
+            "payload_keys": PAYLOAD_KEY,
             "outbound_allow": "127.0.0.1",
             "local": True,
             "data_dir": data_dir,
@@ -186,7 +188,7 @@ async def own_namespace(address: str) -> Client:
             namespace=name, workflow_execution_retention_period=Duration(seconds=int(timedelta(days=1).total_seconds()))
         )
     )
-    client = await connect({"target_host": address, "namespace": name})
+    client = await connect({"target_host": address, "namespace": name}, codec=CODEC)
     async with asyncio.timeout(UNTIL_S):
         while True:  # a new namespace takes a moment to be known everywhere
             with contextlib.suppress(RPCError):

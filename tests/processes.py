@@ -17,6 +17,7 @@ import httpx2
 from adapters.embedded.mail import mail_sink
 from settings import child_environment
 from tests.house import ID_KEY, KEYSET, House, own_namespace
+from tests.sealed import PAYLOAD_KEY
 from tests.temporal import DevServer, free_port
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +108,7 @@ async def processes(
         "HOLDFAST_TASK_QUEUE": f"q-{secrets.token_hex(4)}",
         "HOLDFAST_ID_KEY": ID_KEY,
         "HOLDFAST_ENCRYPTION_KEYSET": KEYSET,
+        "HOLDFAST_PAYLOAD_KEYS": PAYLOAD_KEY,
         "HOLDFAST_OUTBOUND_ALLOW": "127.0.0.1",
         "HOLDFAST_LOCAL": "true",
         "HOLDFAST_API_PORT": str(port),

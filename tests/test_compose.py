@@ -25,7 +25,7 @@ from schema.session import Database
 ROOT = Path(settings.__file__).parent
 COMPOSE = ROOT / "docker-compose.yml"
 SCRIPTS = sorted((ROOT / "docker").rglob("*.sh"))
-SECRET_NAME = re.compile(r"PASSWORD|PWD|SECRET|TOKEN|ID_KEY|DATABASE_URL")
+SECRET_NAME = re.compile(r"PASSWORD|PWD|SECRET|TOKEN|ID_KEY|PAYLOAD_KEYS|DATABASE_URL")
 OPTIONAL_SECRETS = {"HOLDFAST_SMTP_PASSWORD"}
 """May be empty, because mail may need no login; still without a default."""
 

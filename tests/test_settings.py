@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 
 import settings
+from adapters.payload_codec import new_payload_key
 from settings import Settings, SettingsInvalid
 
 ROOT = Path(settings.__file__).parent
 SECRET = "s3cret-" * 8
-GOOD = {"DATABASE_URL": "postgresql://holdfast:pa55@db:5432/holdfast", "HOLDFAST_ID_KEY": SECRET}
+PAYLOAD_KEY = new_payload_key()
+GOOD = {
+    "DATABASE_URL": "postgresql://holdfast:pa55@db:5432/holdfast",
+    "HOLDFAST_ID_KEY": SECRET,
+    "HOLDFAST_PAYLOAD_KEYS": PAYLOAD_KEY,
+}
 
 
 @pytest.fixture
@@ -58,6 +64,12 @@ def test_a_missing_or_empty_secret_refuses_and_is_named(given, missing: str, how
 
 BROKEN = {
     "a short key": ({"HOLDFAST_ID_KEY": "hunter2-hunter2"}, "HOLDFAST_ID_KEY: must have at least 32 characters"),
+    "a short payload key": ({"HOLDFAST_PAYLOAD_KEYS": "aHVudGVyMg=="}, "HOLDFAST_PAYLOAD_KEYS: must be the base64"),
+    "one good payload key and one that is none": (
+        {"HOLDFAST_PAYLOAD_KEYS": f"{PAYLOAD_KEY},{SECRET}"},
+        "HOLDFAST_PAYLOAD_KEYS: must be the base64",
+    ),
+    "a payload key of one letter": ({"HOLDFAST_PAYLOAD_KEYS": "A" * 43 + "="}, "HOLDFAST_PAYLOAD_KEYS: must be"),
     "no key needed, on every interface": (
         {"HOLDFAST_LOCAL": "true", "HOLDFAST_API_HOST": "0.0.0.0"},
         "HOLDFAST_LOCAL needs a loopback",
@@ -93,7 +105,7 @@ def test_unsafe_or_malformed_settings_are_refused_without_repeating_a_value(give
 @pytest.mark.parametrize("field", sorted(Settings.SECRETS))
 def test_every_secret_is_read_from_a_file_too(given, tmp_path: Path, field: str) -> None:
     variable = next(iter(settings.as_variables({field: ""})))
-    shapes = {"encryption_keyset": f'{{"primaryKeyId": 1, "key": ["{SECRET}"]}}'}
+    shapes = {"encryption_keyset": f'{{"primaryKeyId": 1, "key": ["{SECRET}"]}}', "payload_keys": PAYLOAD_KEY}
     value = f"postgresql://u:{SECRET}@db/x" if "url" in field else shapes.get(field, SECRET)
     (tmp_path / "secret").write_text(value + "\n")
     others = {name: other for name, other in GOOD.items() if name != variable}
@@ -172,7 +184,7 @@ def test_temporal_comes_from_a_profile(given, tmp_path: Path) -> None:
 
 def test_variables_of_a_child_supply_the_same_settings(given, tmp_path: Path) -> None:
     values = {"database_url": "postgresql://x/y", "id_key": SECRET, "local": True, "data_dir": tmp_path, "api_port": 81}
-    given(settings.as_variables(values))
+    given(settings.as_variables(values | {"payload_keys": PAYLOAD_KEY}))
     loaded = Settings.load()
     assert (loaded.local, loaded.data_dir, loaded.api_port) == (True, tmp_path, 81)
     assert settings.child_environment({"A": "b"})["DATABASE_URL"] == "postgresql://x/y"

@@ -15,6 +15,7 @@ from schema.session import Database
 from settings import Settings
 from tests.house import ID_KEY
 from tests.postgres import PostgresServer
+from tests.sealed import PAYLOAD_KEY
 from tests.temporal import DevServer
 from worker import connected, signs_of_life
 from workflows.runtime import connect
@@ -27,7 +28,13 @@ async def test_a_worker_waits_for_a_temporal_that_answers_and_cannot_serve_it_ye
     name = f"t-{secrets.token_hex(6)}"
     monkeypatch.setenv("TEMPORAL_NAMESPACE", name)
     settings = Settings.load(
-        override={"database_url": "-", "id_key": ID_KEY, "temporal_address": temporal.address, "data_dir": "."}
+        override={
+            "database_url": "-",
+            "id_key": ID_KEY,
+            "payload_keys": PAYLOAD_KEY,
+            "temporal_address": temporal.address,
+            "data_dir": ".",
+        }
     )
     waiting = asyncio.create_task(connected(settings, asyncio.Event()))
     with contextlib.suppress(TimeoutError):

@@ -1,6 +1,7 @@
 """One Temporal plugin for client, worker and replayer, so that they cannot drift apart."""
 
 import compileall
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, ReplaySafeTracerProvider, create_tracer_provider
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression
@@ -56,9 +58,21 @@ def precompile() -> None:
     compileall.compile_dir(str(Path(__file__).parent), quiet=2)
 
 
-def temporal_plugin() -> SimplePlugin:
-    """Converter and sandbox. Give it to `Client.connect`; worker and replayer inherit it from the client."""
-    return SimplePlugin("holdfast", data_converter=pydantic_data_converter, workflow_runner=_sandboxed)
+def temporal_plugin(codec: PayloadCodec | None = None) -> SimplePlugin:
+    """Converter and sandbox. Give it to `Client.connect`; worker and replayer inherit it from the client. With a codec
+    everything Temporal keeps is sealed, without one nothing is: one end alone is refused by the other."""
+    return SimplePlugin("holdfast", data_converter=_converter(codec), workflow_runner=_sandboxed)
+
+
+def _converter(codec: PayloadCodec | None) -> DataConverter:
+    if codec is None:
+        return pydantic_data_converter
+    # Messages and stack traces of failures are sealed with the rest; their types, which are codes, are not.
+    return dataclasses.replace(
+        pydantic_data_converter,
+        payload_codec=codec,
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )
 
 
 def _sandboxed(_: WorkflowRunner | None) -> WorkflowRunner:
@@ -84,9 +98,9 @@ def flush_traces() -> None:
         provider.force_flush()
 
 
-def temporal_plugins() -> list[SimplePlugin]:
+def temporal_plugins(codec: PayloadCodec | None = None) -> list[SimplePlugin]:
     """Ours, and the one that makes spans where this process traces. It comes second: it adds to our sandbox."""
-    return [temporal_plugin(), *([OpenTelemetryPlugin(add_temporal_spans=True)] if is_tracing() else ())]
+    return [temporal_plugin(codec), *([OpenTelemetryPlugin(add_temporal_spans=True)] if is_tracing() else ())]
 
 
 def metrics_runtime(address: str) -> Runtime:
@@ -98,16 +112,18 @@ def metrics_runtime(address: str) -> Runtime:
 async def connect(
     config: dict[str, Any],
     *,
+    codec: PayloadCodec | None = None,
     lazy: bool = False,
     interceptors: Iterable[Any] = (),
     runtime: Runtime | None = None,
 ) -> Client:
-    """A client from `temporalio.envconfig` options. Lazy clients cannot run workers; others fail if nobody answers."""
+    """A client from `temporalio.envconfig` options, which seals with `codec`. Lazy clients cannot run workers; others
+    fail if nobody answers."""
     options = {"target_host": "127.0.0.1:7233", **config}
     local = options["target_host"].startswith(("127.", "localhost"))
     return await Client.connect(
         **options,
-        plugins=temporal_plugins(),
+        plugins=temporal_plugins(codec),
         runtime=runtime,
         lazy=lazy,
         interceptors=list(interceptors),

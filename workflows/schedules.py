@@ -16,6 +16,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.converter import WorkflowSerializationContext
 
 from domain.audit import SealInput
 from domain.values import Value
@@ -55,8 +56,8 @@ SCHEDULES = (
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:
-    """Makes every schedule, or brings one that is there to what the table says; who paused it finds it paused. Safe to
-    repeat, and for many workers at once."""
+    """Makes every schedule, or brings one that is there to what the table says and seals what it starts with under
+    today's key; who paused it finds it paused. Safe to repeat, and for many workers at once."""
     for each in SCHEDULES:
         try:
             await client.create_schedule(each.id, each.schedule(task_queue))
@@ -65,13 +66,23 @@ async def ensure_schedules(client: Client, task_queue: str) -> None:
 
 
 async def _update(client: Client, wanted: Recurring, task_queue: str) -> None:
+    context = WorkflowSerializationContext(client.namespace, wanted.id)
+    sealed = [dict(one.metadata) for one in await client.data_converter.with_context(context).encode(wanted.start)]
+
     def changed(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
         before, now = found.description.schedule, wanted.schedule(task_queue)
-        if _says(before) == _says(now):
+        if _says(before) == _says(now) and _sealed(before) == sealed:
             return None
         return ScheduleUpdate(dataclasses.replace(now, state=before.state))
 
     await client.get_schedule_handle(wanted.id).update(changed)
+
+
+def _sealed(schedule: Schedule) -> list[dict[str, bytes]]:
+    """How what it starts with is encoded, and under which key."""
+    action = schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    return [dict(payload.metadata) for payload in action.args]
 
 
 def _says(schedule: Schedule) -> tuple[object, ...]:

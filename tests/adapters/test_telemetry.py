@@ -29,6 +29,7 @@ from adapters.telemetry import SHOWN, DiscreetExporter, TraceParent
 from tests.house import DEMO, House
 from tests.postgres import PostgresServer
 from tests.processes import Processes, processes
+from tests.sealed import CODEC
 from tests.temporal import DevServer, free_port
 from workflows.runtime import WORKFLOWS, is_tracing, temporal_plugin, temporal_plugins
 
@@ -219,7 +220,7 @@ def _decoded(history: str) -> str:
 async def test_a_traced_run_replays_where_nothing_is_traced(traced: Traced) -> None:
     """Tracing can be switched off while workflows run."""
     assert len(temporal_plugins()) == 1
-    await Replayer(workflows=list(WORKFLOWS), plugins=[temporal_plugin()]).replay_workflow(await traced.history())
+    await Replayer(workflows=list(WORKFLOWS), plugins=[temporal_plugin(CODEC)]).replay_workflow(await traced.history())
 
 
 async def test_a_log_line_names_the_request_and_its_trace(traced: Traced) -> None:

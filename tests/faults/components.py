@@ -22,6 +22,7 @@ import psutil
 from adapters.crypto import new_keyset
 from adapters.embedded.postgres import Postgres
 from adapters.embedded.processes import CannotStart
+from adapters.payload_codec import new_payload_key
 from schema import migrate
 from settings import child_environment
 from tests.faults.tools import WORLD
@@ -246,6 +247,7 @@ def _variables(database_url: str, ports: dict[str, int]) -> dict[str, str]:
         "HOLDFAST_TASK_QUEUE": "faults",
         "HOLDFAST_ID_KEY": "k" * 40,
         "HOLDFAST_ENCRYPTION_KEYSET": new_keyset(),
+        "HOLDFAST_PAYLOAD_KEYS": new_payload_key(),
         "HOLDFAST_OUTBOUND_ALLOW": "127.0.0.1",
         "HOLDFAST_LOCAL": "true",
         "HOLDFAST_API_PORT": str(ports["api"]),

@@ -23,6 +23,7 @@ from schema.session import Database
 from tests.outgoing import SECRET, Outgoing, outgoing, wall_clock
 from tests.receiver import receiver
 from tests.schema.given import ACME, ANNA
+from tests.sealed import CODEC
 from tests.temporal import temporal_server
 from workflows import ids
 from workflows.delivery import MANY, DeliveryWorkflow
@@ -34,7 +35,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    async with temporal_server(plugins=[temporal_plugin()]) as env:
+    async with temporal_server(plugins=[temporal_plugin(CODEC)]) as env:
         await ensure_search_attributes(env.client)
         yield env
 

@@ -35,6 +35,7 @@ from schema.customers import CustomerRepository
 from schema.handoffs import Handoff, HandoffRepository, NewHandoff
 from schema.interactions import InteractionRepository, NewInteraction
 from schema.session import Database
+from tests.sealed import CODEC
 from tests.temporal import temporal_server
 from workflows.handoff import HandoffWorkflow
 from workflows.runtime import ensure_search_attributes, temporal_plugin
@@ -45,7 +46,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    async with temporal_server(plugins=[temporal_plugin()]) as env:
+    async with temporal_server(plugins=[temporal_plugin(CODEC)]) as env:
         await ensure_search_attributes(env.client)
         yield env
 
@@ -153,7 +154,7 @@ async def test_being_told_again_changes_nothing(waiting: Waiting) -> None:
 async def replays(waiting: Waiting) -> bool:
     """What was recorded just now runs the same way again."""
     history = await waiting.handle.fetch_history()
-    await Replayer(workflows=[HandoffWorkflow], plugins=[temporal_plugin()]).replay_workflow(history)
+    await Replayer(workflows=[HandoffWorkflow], plugins=[temporal_plugin(CODEC)]).replay_workflow(history)
     return True
 
 
