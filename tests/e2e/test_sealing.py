@@ -11,7 +11,13 @@ import httpx2
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowHistory
+from temporalio.client import (
+    Client,
+    ScheduleActionStartWorkflow,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowHistory,
+)
 from temporalio.worker import Replayer
 
 from adapters.llm.embedded import EmbeddedIntentModel
@@ -152,7 +158,8 @@ async def test_a_schedule_that_was_made_under_an_old_key_is_sealed_under_the_new
         await ensure_schedules(await other_client(house, codec), queue)
         for each in SCHEDULES:
             schedule = (await house.temporal.get_schedule_handle(each.id).describe()).schedule
-            found: list[Payload] = list(schedule.action.args)  # type: ignore[union-attr]
+            assert isinstance(schedule.action, ScheduleActionStartWorkflow)
+            found: list[Payload] = list(schedule.action.args)
             assert [payload.metadata[KEY_ID].decode() for payload in found] == [sealed_by] * len(each.start)
 
 
