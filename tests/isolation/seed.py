@@ -1,0 +1,173 @@
+"""Two organisations with one of everything each, and every way to stand before the door."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+
+from api.auth import key_hash
+from domain.values import OrganisationId
+from domain.webhook import NewNotification, NotificationKind
+from schema.api_keys import ApiKeyRepository
+from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
+from schema.notifications import NotificationRepository
+from schema.page import Position, encode
+from tests.api.conftest import Api
+from tests.api.test_auth import SCOPES, bearer
+
+OURS, THEIRS = OrganisationId("demo"), OrganisationId("elsewhere")
+CANARY = {OURS: "Quillfeather", THEIRS: "Brambleworth"}
+"""In every text of an organisation that takes words: whoever reads it read something of theirs."""
+
+MISSING = {
+    "customerId": "cust_nobody_at_all",
+    "invoiceId": "inv_nowhere_at_all",
+    "calendarId": "cal-of-nobody",
+    "name": "f" * 32,
+    "interactionId": "int_",
+    "conversationId": "cnv_",
+    "handoffId": "hnd_",
+    "effectId": "eff_",
+    "deliveryId": "dlv_",
+    "webhookId": "whk_",
+    "notificationId": "ntf_",
+}
+"""By the name of a path parameter. What ends in `_` is filled up to the length of ours."""
+NOT_AN_OBJECT = {"channel": "email"}
+
+
+@dataclass
+class Seed:
+    """What one organisation has, by the names of path parameters."""
+
+    organisation: OrganisationId
+    admin: str
+    objects: dict[str, str] = field(default_factory=dict)
+    spare: dict[str, str] = field(default_factory=dict)
+    """A second customer and calendar, for whoever makes one of the same name."""
+
+    def path(self, template: str, chosen: Mapping[str, str] | None = None) -> str:
+        named = {**self.objects, **NOT_AN_OBJECT, **(chosen or {})}
+        return re.sub(r"\{(\w+)\}", lambda found: named[found[1]], template)
+
+    @property
+    def cursor(self) -> str:
+        """A place in one of this organisation's lists."""
+        return encode(Position(datetime.now(UTC), self.objects["interactionId"]))
+
+
+def absent(name: str, like: str) -> str:
+    """An id of this kind that nobody has, as long as that of a thing somebody has."""
+    none = MISSING[name]
+    return none + "0" * (len(like) - len(none)) if none.endswith("_") else none
+
+
+def parameters(template: str) -> list[str]:
+    """The path parameters that name an object."""
+    return [name for name in re.findall(r"\{(\w+)\}", template) if name not in NOT_AN_OBJECT]
+
+
+async def seeded(api: Api, organisation: OrganisationId) -> Seed:
+    """One of everything, through the door where there is one."""
+    key = await api.house.key("admin", organisation=organisation, name=f"seed of {organisation}")
+    seed = Seed(organisation, key)
+    word = CANARY[organisation]
+    customer, invoice, calendar = f"cust_{word.lower()}", f"inv_{word.lower()}", f"cal-{word.lower()}"
+    seed.objects = {"customerId": customer, "invoiceId": invoice, "calendarId": calendar}
+    seed.spare = {"customerId": f"{customer}2", "calendarId": f"{calendar}2"}
+
+    async def told(method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = await api.http.request(method, path, json=body, headers=bearer(key))
+        assert answer.status_code < 300, (path, answer.text)
+        return dict(answer.json())
+
+    person = {"name": word, "email": f"{word}@example.com", "plan": "pro", "status": "active"}
+    for name in (customer, seed.spare["customerId"]):
+        await told("PUT", f"/customers/{name}", person)
+    bill = {"total": {"amount": 4_900, "currency": "EUR"}, "status": "paid", "description": word}
+    bill["paidAt"] = (datetime.now(UTC) - timedelta(days=5)).isoformat()
+    await told("PUT", f"/customers/{customer}/invoices/{invoice}", bill)
+    await told("PUT", f"/customers/{customer}/consents/email", {"status": "granted"})
+    for name in (calendar, seed.spare["calendarId"]):
+        await told("PUT", f"/calendars/{name}", {"timeZone": "UTC", "openingHours": "24/7"})
+    refund = await told("POST", "/chat", {"customerId": customer, "message": f"refund please, {word}"})
+    asked = await told("POST", "/chat", {"customerId": customer, "message": f"I want to talk to a human. {word}"})
+    effects = (await told("GET", f"/customers/{customer}/effects"))["items"]
+    hook = await told("POST", "/webhooks", {"url": f"https://{word}.example.com/", "eventTypes": ["ping"]})
+    assert refund["interactionId"] != asked["interactionId"]
+    seed.objects |= {
+        "interactionId": asked["interactionId"],
+        "conversationId": asked["conversationId"],
+        "handoffId": asked["handoff"]["id"],
+        "effectId": effects[0]["id"],
+        "webhookId": hook["id"],
+        **await _behind_the_door(api, organisation, customer, asked["interactionId"]),
+    }
+    return seed
+
+
+async def _behind_the_door(api: Api, organisation: OrganisationId, customer: str, interaction: str) -> dict[str, str]:
+    """What no request makes at once: a delivery that arrived, and a notification."""
+    now, word = datetime.now(UTC), CANARY[organisation]
+    async with api.house.db.transaction(organisation) as session:
+        deliveries = DeliveryRepository(session)
+        new = NewDelivery(
+            interaction_id=interaction, customer_id=customer, purpose="news", channel="chat", body=word, at=now
+        )  # type: ignore[arg-type]  # ids as the wire has them
+        delivery = await deliveries.add(new)
+        await deliveries.mark(delivery, DeliveryStatus.DELIVERED, now)
+        await NotificationRepository(session).notify(NewNotification(NotificationKind.PING, "whk_1", now))
+        notification = (await NotificationRepository(session).list("ana")).items[0].id
+    return {"deliveryId": delivery, "notificationId": notification}
+
+
+@dataclass(frozen=True)
+class Door:
+    """Somebody who calls, by what they send."""
+
+    name: str
+    headers: dict[str, str]
+    organisation: OrganisationId | None
+    scope: str | None
+
+    @property
+    def is_known(self) -> bool:
+        return self.organisation is not None
+
+
+async def doors(api: Api, theirs: Seed) -> list[Door]:
+    """Nobody, each scope, an administrator of the other organisation, and keys that were good once."""
+    now = datetime.now(UTC)
+    found = [Door(scope, bearer(await api.house.key(scope)), OURS, scope) for scope in SCOPES]
+    found.append(Door("admin of the other one", bearer(theirs.admin), THEIRS, "admin"))
+    # Passed on by somebody: the one-machine stack lets in only who is on the machine itself.
+    found.append(Door("nobody", {"Via": "1.1 proxy"}, None, None))
+    expired, revoked = (f"hf_test_{secrets.token_urlsafe(32)}" for _ in range(2))
+    async with api.house.db.transaction(OURS) as session:
+        keys = ApiKeyRepository(session)
+        await keys.issue("once", ["admin"], key_hash(expired), now, expires_at=now - timedelta(seconds=1))
+        issued = await keys.issue("gone", ["admin"], key_hash(revoked), now)
+        assert await keys.revoke(issued.id, now)
+    return [
+        *found,
+        Door("expired key", bearer(expired), None, None),
+        Door("revoked key", bearer(revoked), None, None),
+    ]
+
+
+UNEQUAL = {"date", "content-length", "ratelimit"}
+"""Headers that differ with the moment, the length of an id, and how much the caller has asked already."""
+_MADE = re.compile(r"\b[a-z]{3}_[0-9A-Za-z]{16,}|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|whsec_[\w+/=]+")
+
+
+def as_told(answer: httpx2.Response, *sent: str) -> tuple[int, list[tuple[str, str]], str]:
+    """An answer without what the caller itself sent in it, and without ids and times that were made for it."""
+    text = answer.text
+    for value in sorted(sent, key=len, reverse=True):
+        text = text.replace(value, "…")
+    headers = sorted((n, v) for n, v in answer.headers.items() if n not in UNEQUAL)
+    return answer.status_code, headers, _MADE.sub("-", text)
