@@ -89,6 +89,10 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         # A redirect would be built from the Host header, and a body sent twice.
         redirect_slashes=False,
+        # The contract is public, its pages are for whoever develops: their scripts come from a public network.
+        docs_url="/docs" if settings.environment == "development" else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         # Never its logs: they quote exceptions, and those may quote a customer.
         telemetry={
             "meter_provider": meters.provider,

@@ -4,9 +4,15 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from api.fields import Body, Flag, Message, Note
+from api.fields import Body, Flag, Message, MoneyBody, Note
 from domain.correction import Correction
 from domain.values import Json
+
+
+class CorrectionWord(Correction):
+    """What was meant. A member of the amount that we do not know is refused like any other."""
+
+    amount: MoneyBody | None = None  # type: ignore[assignment]  # the same two members, and no third
 
 
 class ResolveBody(Body):
@@ -15,7 +21,7 @@ class ResolveBody(Body):
 
     reply: Message | None = None
     continue_: Annotated[Flag, Field(alias="continue")] = False
-    correction: Correction | None = None
+    correction: CorrectionWord | None = None
     keep: Flag = False
     """Keep the conversation that came with your claim: the agent stays silent until you give it back."""
     note: Note | None = None

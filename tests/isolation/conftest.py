@@ -1,10 +1,12 @@
 """One house with two organisations in it, for everything here."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
 from adapters.llm.embedded import EmbeddedIntentModel
@@ -13,6 +15,10 @@ from tests.house import open_house
 from tests.isolation.seed import OURS, THEIRS, Door, Seed, doors, seeded
 from tests.postgres import PostgresServer
 from tests.temporal import DevServer
+
+NAMED_BY_CALLERS = {"customers", "invoices", "calendars"}
+CHOSEN = {"request_id", "customer_id", "invoice_id"}
+"""Names callers choose: two organisations may have the same."""
 
 
 @dataclass
@@ -24,6 +30,52 @@ class Street:
     theirs: Seed
     doors: list[Door]
     document: dict[str, Any]
+    owner: psycopg.Connection
+    """A superuser's: sees every row."""
+
+    def rows(self, organisation: str) -> dict[str, str]:
+        """A digest of everything this organisation has, by table."""
+        digest = "md5(coalesce(string_agg(md5(t::text), '' ORDER BY t::text), ''))"
+        return {
+            table: str(self._one(f"SELECT {digest} FROM {table} t WHERE organisation = %s", organisation))
+            for table in self._columns()
+        }
+
+    def links(self, organisation: str, ids: set[str]) -> list[tuple[str, str]]:
+        """Where a row of this organisation leads to one of these ids: by its own id, or by a column that holds one."""
+        return [
+            (table, column)
+            for table, columns in self._columns().items()
+            for column in columns
+            if self._one(f"SELECT count(*) FROM {table} WHERE organisation = %s AND {column}::text = ANY(%s)",
+                         organisation, list(ids))
+        ]  # fmt: skip
+
+    async def quiet(self, organisation: str) -> None:
+        """Returns when nothing of what was asked before is still at work on this organisation's rows."""
+        async with asyncio.timeout(30):
+            alike, last = 0, self.rows(organisation)
+            while alike < 3:
+                await asyncio.sleep(0.1)
+                now = self.rows(organisation)
+                alike, last = (alike + 1 if now == last else 0), now
+
+    def _one(self, question: str, *values: Any) -> Any:
+        row = self.owner.execute(question.encode(), values).fetchone()
+        return row and row[0]
+
+    def _columns(self) -> dict[str, list[str]]:
+        """The columns that hold ids, of every table of organisations."""
+        found: dict[str, list[str]] = {}
+        for table, column in self.owner.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+            " AND table_name IN (SELECT table_name FROM information_schema.columns WHERE column_name = 'organisation')"
+            " ORDER BY 1, 2"
+        ):
+            found.setdefault(table, [])
+            if (column == "id" and table not in NAMED_BY_CALLERS) or (column.endswith("_id") and column not in CHOSEN):
+                found[table].append(column)
+        return found
 
 
 @pytest.fixture(scope="session")
@@ -46,5 +98,6 @@ async def street(
             seed.objects["name"] = ("a" if seed is ours else "b") * 32
         (house.settings.data_dir / "mail" / f"{'a' * 32}.eml").write_text("Subject: x\nTo: a@example.com\n\nhello\n")
         document = (await http.get("/openapi.json")).json()
-        yield Street(api, ours, theirs, await doors(api, theirs), document)
+        with postgres.owner(url) as owner:
+            yield Street(api, ours, theirs, await doors(api, theirs), document, owner)
     postgres.drop(url)

@@ -23,20 +23,6 @@ OURS, THEIRS = OrganisationId("demo"), OrganisationId("elsewhere")
 CANARY = {OURS: "Quillfeather", THEIRS: "Brambleworth"}
 """In every text of an organisation that takes words: whoever reads it read something of theirs."""
 
-MISSING = {
-    "customerId": "cust_nobody_at_all",
-    "invoiceId": "inv_nowhere_at_all",
-    "calendarId": "cal-of-nobody",
-    "name": "f" * 32,
-    "interactionId": "int_",
-    "conversationId": "cnv_",
-    "handoffId": "hnd_",
-    "effectId": "eff_",
-    "deliveryId": "dlv_",
-    "webhookId": "whk_",
-    "notificationId": "ntf_",
-}
-"""By the name of a path parameter. What ends in `_` is filled up to the length of ours."""
 NOT_AN_OBJECT = {"channel": "email"}
 
 
@@ -57,13 +43,20 @@ class Seed:
     @property
     def cursor(self) -> str:
         """A place in one of this organisation's lists."""
-        return encode(Position(datetime.now(UTC), self.objects["interactionId"]))
+        return encode_cursor(self.objects["interactionId"])
 
 
-def absent(name: str, like: str) -> str:
-    """An id of this kind that nobody has, as long as that of a thing somebody has."""
-    none = MISSING[name]
-    return none + "0" * (len(like) - len(none)) if none.endswith("_") else none
+def encode_cursor(object_id: str) -> str:
+    """A place in a list, made of nothing but a time and the id of a row."""
+    return encode(Position(datetime(2026, 11, 1, tzinfo=UTC), object_id))
+
+
+def absent(like: str) -> str:
+    """An id nobody has, built like one that somebody has: what refuses the one for its shape refuses the other."""
+    prefix, word = like[:4], like[4:]
+    if _ISSUED.fullmatch(like):
+        return prefix + "0" * len(word)
+    return "f" * len(like) if len(set(like)) == 1 else prefix + word[::-1]
 
 
 def parameters(template: str) -> list[str]:
@@ -161,13 +154,14 @@ async def doors(api: Api, theirs: Seed) -> list[Door]:
 
 UNEQUAL = {"date", "content-length", "ratelimit"}
 """Headers that differ with the moment, the length of an id, and how much the caller has asked already."""
-_MADE = re.compile(r"\b[a-z]{3}_[0-9A-Za-z]{16,}|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|whsec_[\w+/=]+")
+_ISSUED = re.compile(r"[a-z]{3}_[0-9a-f]{16,}")
+_MADE = re.compile(r"\"version\":\d+|\b[a-z]{3}_[0-9A-Za-z]{16,}|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|whsec_[\w+/=]+")
 
 
 def as_told(answer: httpx2.Response, *sent: str) -> tuple[int, list[tuple[str, str]], str]:
-    """An answer without what the caller itself sent in it, and without ids and times that were made for it."""
+    """An answer without what the caller itself sent in it, and without what was made for it: ids, times, versions."""
     text = answer.text
     for value in sorted(sent, key=len, reverse=True):
-        text = text.replace(value, "…")
+        text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", "…", text)
     headers = sorted((n, v) for n, v in answer.headers.items() if n not in UNEQUAL)
     return answer.status_code, headers, _MADE.sub("-", text)
