@@ -14,6 +14,7 @@ from adapters.llm.embedded import EmbeddedIntentModel
 from schema.session import Database
 from tests.careless import CarelessInteraction
 from tests.house import DEMO, ID_KEY, UNTIL_S, House, open_house
+from tests.sealed import CODEC, PAYLOAD_KEY
 from tests.temporal import DevServer
 from worker import Parts, build_worker
 from workflows import ids, releases
@@ -43,7 +44,7 @@ async def beside(
 ) -> AsyncIterator[None]:
     """One more worker, of another build."""
     settings = h.settings.model_copy(update={"build_id": build})
-    client = await connect({"target_host": h.settings.temporal_address, "namespace": h.temporal.namespace})
+    client = await connect({"target_host": h.settings.temporal_address, "namespace": h.temporal.namespace}, codec=CODEC)
     db = Database(settings.database_url, pool_size=4)
     async with build_worker(settings, client, db, Parts.of(settings, intents=intents), workflows=workflows):
         yield
@@ -175,7 +176,7 @@ async def test_the_commands_say_what_they_did(old: House, tmp_path: Path) -> Non
     environment = {
         "TEMPORAL_ADDRESS": old.settings.temporal_address, "TEMPORAL_NAMESPACE": old.temporal.namespace,
         "TEMPORAL_DEPLOYMENT_NAME": "holdfast", "TEMPORAL_WORKER_BUILD_ID": "1", "DATABASE_URL": "postgresql://-",
-        "HOLDFAST_ID_KEY": ID_KEY,
+        "HOLDFAST_ID_KEY": ID_KEY, "HOLDFAST_PAYLOAD_KEYS": PAYLOAD_KEY,
     }  # fmt: skip
     assert (await told(environment, "status")).split() == ["1", "current"]
     assert await told(environment, "promote", "--build", "1") == "1 gets 100 % of new work\n"

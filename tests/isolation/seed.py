@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from api.auth import key_hash
-from domain.values import OrganisationId
+from domain.values import CustomerId, InteractionId, OrganisationId
 from domain.webhook import NewNotification, NotificationKind
 from schema.api_keys import ApiKeyRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
@@ -109,8 +109,13 @@ async def _behind_the_door(api: Api, organisation: OrganisationId, customer: str
     async with api.house.db.transaction(organisation) as session:
         deliveries = DeliveryRepository(session)
         new = NewDelivery(
-            interaction_id=interaction, customer_id=customer, purpose="news", channel="chat", body=word, at=now
-        )  # type: ignore[arg-type]  # ids as the wire has them
+            interaction_id=InteractionId(interaction),
+            customer_id=CustomerId(customer),
+            purpose="news",
+            channel="chat",
+            body=word,
+            at=now,
+        )
         delivery = await deliveries.add(new)
         await deliveries.mark(delivery, DeliveryStatus.DELIVERED, now)
         await NotificationRepository(session).notify(NewNotification(NotificationKind.PING, "whk_1", now))
