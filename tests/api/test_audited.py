@@ -103,6 +103,7 @@ DID: dict[tuple[str, str], tuple[Given, Any, str]] = {
 NOT_BY_THE_ROUTE = {
     ("post", "/chat"): "the worker records how the interaction ended",
     ("post", "/calendars/{calendarId}/due"): "computes",
+    ("post", "/delivery-reports"): "on record as what became of the delivery: tests/api/test_reports.py",
     ("post", "/handoffs/{handoffId}/presence"): "says that somebody looks, for a minute",
     ("post", "/notifications/{notificationId}/read"): "one's own mark",
 }
