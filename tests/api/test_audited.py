@@ -183,7 +183,7 @@ async def test_A3_a_key_is_issued_and_revoked_on_record(api: Api) -> None:
 @pytest.mark.parametrize("operation", ALLOWED, ids=lambda o: f"{o[0]} {o[1]}")
 async def test_A3_a_denied_attempt_is_on_record(api: Api, operation: tuple[str, str]) -> None:
     path, body, allowed = ALLOWED[operation]
-    scope = "builder" if "builder" not in allowed else "ingest"
+    scope = next(scope for scope in ("builder", "ingest", "auditor") if scope not in allowed)
     who = new_id("who")
     key = await api.house.key(scope, name=who)
     problem_of(await api.http.request(operation[0], path, json=body, headers=bearer(key)), 403, "scope_missing")

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.main import create_app
 from settings import Settings
+from tests.sealed import PAYLOAD_KEY
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/http-api.md"
 BESIDE = {("GET", "/openapi.json"), ("HEAD", "/openapi.json"), ("GET", "/metrics")}
@@ -15,7 +16,7 @@ PAGES = {("GET", "/docs"), ("HEAD", "/docs")}
 
 
 def application(**changed: Any) -> Any:
-    needed = {"database_url": "postgresql://nobody@localhost/none", "id_key": "k" * 32}
+    needed = {"database_url": "postgresql://nobody@localhost/none", "id_key": "k" * 32, "payload_keys": PAYLOAD_KEY}
     return create_app(Settings.load(override={**needed, **changed}))
 
 
