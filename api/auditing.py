@@ -1,13 +1,12 @@
 """Checking the whole chain of an organisation, and what is kept outside about it."""
 
 import time
-from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from api.deps import Proof
 from domain.audit import ChainCheck, Finding, Flaw
-from domain.checkpoint import Checkpoint, OutsideCheck
+from domain.checkpoint import OutsideCheck
 from domain.values import OrganisationId, Value
 from schema.audit_chain import AuditChain
 from schema.audit_seals import Head, Place, SealRepository
@@ -55,9 +54,8 @@ async def verify(
     """From the place `first` to `last`, or to the end, as of one moment and in constant memory. What lies before
     `first` is taken as given; that the end is not missing is only checked if `last` is not given."""
     begun, after, to = time.perf_counter(), first - 1, last or END
-    # Read before the snapshot is taken: whatever they know is in it.
-    known = proof.store.latest(organisation) if proof else None
-    kept = _until(proof.store.all(organisation), known) if proof else iter(())
+    # As of before the snapshot is taken: whatever they know is in it.
+    kept = proof.store.all(organisation) if proof else iter(())
     outside = OutsideCheck(organisation, kept, proof.keys.verifies if proof else _nobodys, after)
     async with db.transaction(organisation, frozen=True) as session:
         chain, head = AuditChain(session), await SealRepository(session).head()
@@ -107,15 +105,6 @@ def _overdue(check: ChainCheck, outside: OutsideCheck, head: Head | None, proof:
     vouched = outside.last.batch if outside.last else 0
     if proof and head and head.number > vouched and datetime.fromisoformat(head.sealed_at) < now - OVERDUE:
         check.found(Flaw.CHECKPOINT_MISSING, outside.confirmed + 1, batch=head.number)
-
-
-def _until(kept: Iterator[Checkpoint | None], known: Checkpoint | None) -> Iterator[Checkpoint | None]:
-    """Not what was kept since: the snapshot does not know it yet."""
-    for checkpoint in kept:
-        if checkpoint is None or known is not None:
-            yield checkpoint
-        if known is not None and checkpoint == known:
-            return
 
 
 def _nobodys(words: bytes, signature: str, key_id: str) -> bool:

@@ -69,7 +69,8 @@ class CheckpointStore(Protocol):
         ...
 
     def all(self, organisation: OrganisationId) -> Iterator[Checkpoint | None]:
-        """In the order they were kept, a few in memory at a time; None for one that cannot be read."""
+        """Those kept before this call, in order, one in memory at a time; None for one that cannot be read. Raises
+        `DependencyDown`, also in the middle."""
         ...
 
 

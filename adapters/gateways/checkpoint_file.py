@@ -15,6 +15,7 @@ from domain.values import OrganisationId
 
 BLOCK = 8192
 LONGEST_LINE = 64 * 1024
+_BEGINNING = b'{"organisation":'
 
 
 class CheckpointFiles:
@@ -54,32 +55,57 @@ class CheckpointFiles:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DependencyDown(
-                "checkpoints cannot be read", dependency="checkpoints", reason=type(error).__name__
-            ) from None
+            raise _unreadable(error) from None
 
     def all(self, organisation: OrganisationId) -> Iterator[Checkpoint | None]:
-        """What a power cut left of a line was never kept, and is passed over: if it had been kept, the next would not
-        follow. Any other line that cannot be read is None."""
+        """As of this call, whatever is kept afterwards. What a power cut left of a line was never kept, and is passed
+        over: if it had been kept, the next would not follow. Anything else that is not as we write it is None."""
         try:
-            with self._path(organisation).open("rb") as file:
-                while line := file.readline(LONGEST_LINE):
-                    checkpoint = _parsed(line)
-                    if checkpoint is not None or line.rstrip(b"\n").endswith(b"}"):
-                        yield checkpoint
+            file = self._path(organisation).open("rb")
         except FileNotFoundError:
-            return
+            return iter(())
+        except OSError as error:
+            raise _unreadable(error) from None
+        return _each(file, file.seek(0, os.SEEK_END))
 
     def _path(self, organisation: OrganisationId) -> Path:
         # A name of dots would climb.
         return self._folder / f"checkpoints-{quote(organisation, safe='')}.jsonl"
 
 
+def _unreadable(error: OSError) -> DependencyDown:
+    return DependencyDown("checkpoints cannot be read", dependency="checkpoints", reason=type(error).__name__)
+
+
+def _each(file: BinaryIO, end: int) -> Iterator[Checkpoint | None]:
+    with file:
+        file.seek(0)
+        try:
+            while file.tell() < end:
+                line = file.readline(LONGEST_LINE + 1)
+                is_long = len(line) > LONGEST_LINE
+                while is_long and line and not line.endswith(b"\n"):
+                    line = file.readline(LONGEST_LINE)
+                checkpoint = None if is_long else _parsed(line.removesuffix(b"\n"))
+                if checkpoint or is_long or not _is_torn(line):
+                    yield checkpoint
+        except OSError as error:
+            raise _unreadable(error) from None
+
+
 def _parsed(line: bytes) -> Checkpoint | None:
+    """A checkpoint, byte by byte as we write one. What also could be read as something else is none."""
     try:
-        return Checkpoint.model_validate_json(line)
+        checkpoint = Checkpoint.model_validate_json(line)
     except ValidationError:
         return None
+    return checkpoint if len(line) < LONGEST_LINE and checkpoint.model_dump_json().encode() == line else None
+
+
+def _is_torn(line: bytes) -> bool:
+    """What is left of one of our lines, its end missing; or of a block of the disk that was never written."""
+    words = line.rstrip(b"\0\t\r\n ")
+    return _BEGINNING.startswith(words[: len(_BEGINNING)]) and not words.endswith(b"}")
 
 
 def _ends_whole(file: BinaryIO) -> bool:
@@ -91,20 +117,18 @@ def _ends_whole(file: BinaryIO) -> bool:
 
 
 def _last(file: BinaryIO) -> Checkpoint | None:
-    """The last whole line, looked for from the end."""
-    position, tail = file.seek(0, os.SEEK_END), b""
+    """The last one that can be read, looked for from the end, however much lies behind it."""
+    position, behind = file.seek(0, os.SEEK_END), b""
     while position > 0:
         step = min(BLOCK, position)
         position -= step
         file.seek(position)
-        tail = file.read(step) + tail
-        # The first piece may be the end of a line that begins earlier.
-        lines = tail.split(b"\n") if position == 0 else tail.split(b"\n")[1:]
-        for line in reversed(lines):
+        # The first piece may be the end of a line that begins earlier; of one that is too long the end is forgotten.
+        first, *lines = (file.read(step) + behind).split(b"\n")
+        behind = first[:LONGEST_LINE]
+        for line in reversed(lines if position else [first, *lines]):
             if checkpoint := _parsed(line):
                 return checkpoint
-        if len(tail) > 64 * BLOCK:
-            raise OSError("no checkpoint can be read")
     return None
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 NOTHING_BEFORE = "0" * 64
+LONGEST_LINE = 64 * 1024
+BEGINNING = b'{"organisation":'
+NUMBERS = ("batch", "sequence")
+NAMES = ("organisation", *NUMBERS, "head", "sealedAt", "previous", "keyId", "signature")
+SHAPE = [(name, int if name in NUMBERS else str) for name in NAMES]
 PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.DOTALL)
 
 
@@ -56,14 +62,28 @@ def exported(path: str) -> Iterator[Any]:
 
 
 def checkpoints_of(path: str) -> Iterator[Any]:
-    """Each checkpoint, None for one that cannot be read. A line torn by a power cut was never kept."""
+    """Each checkpoint, None for what is none. A line torn by a power cut was never kept."""
     with open(path, "rb") as file:
         for line in file:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                if line.rstrip(b"\n").endswith(b"}"):
-                    yield None
+            checkpoint = checkpoint_in(line.removesuffix(b"\n"))
+            if checkpoint or len(line) > LONGEST_LINE or not is_torn(line):
+                yield checkpoint
+
+
+def checkpoint_in(line: bytes) -> Any:
+    """Byte by byte as it was written, or none: what also could be read as something else is not believed."""
+    try:
+        found = json.loads(line)
+        shape = [(name, type(value)) for name, value in found.items()]
+        is_ours = shape == SHAPE and json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() == line
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return found if is_ours and len(line) < LONGEST_LINE else None
+
+
+def is_torn(line: bytes) -> bool:
+    words = line.rstrip(b"\0\t\r\n ")
+    return BEGINNING.startswith(words[: len(BEGINNING)]) and not words.endswith(b"}")
 
 
 def keys_of(path: str) -> dict[str, Any]:
@@ -73,21 +93,15 @@ def keys_of(path: str) -> dict[str, Any]:
 
 
 def is_signed(checkpoint: Any, organisation: str, keys: dict[str, Any]) -> bool:
-    key = keys.get(checkpoint.get("keyId"))
-    if key is None or checkpoint.get("organisation") != organisation:
+    key = keys.get(checkpoint["keyId"])
+    if key is None or checkpoint["organisation"] != organisation:
         return False
     words = {name: value for name, value in checkpoint.items() if name != "signature"}
-    text = json.dumps(words, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     try:
-        key.verify(base64.b64decode(checkpoint["signature"], validate=True), text)
-    except (InvalidSignature, ValueError, KeyError):
+        key.verify(base64.b64decode(checkpoint["signature"], validate=True), canonical(words))
+    except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def digest(checkpoint: Any) -> str:
-    text = json.dumps(checkpoint, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Check:
@@ -97,22 +111,21 @@ class Check:
     def found(self, problem: str, sequence: int, **more: Any) -> None:
         self.findings.append({"problem": problem, "sequence": sequence, **more})
 
-    def checkpoints(self, path: str, organisation: str, keys: dict[str, Any]) -> dict[int, Any]:
-        """Those that can be believed, by the place they are about."""
-        believed: dict[int, Any] = {}
+    def checkpoints(self, path: str, organisation: str, keys: dict[str, Any]) -> list[Any]:
+        """Those that can be believed, in the order they were kept."""
+        believed: list[Any] = []
         last: Any = None
         expected = NOTHING_BEFORE
         for checkpoint in checkpoints_of(path):
+            follows, expected = expected, hashlib.sha256(canonical(checkpoint)).hexdigest() if checkpoint else expected
             if checkpoint is None or not is_signed(checkpoint, organisation, keys):
                 where = checkpoint["sequence"] if checkpoint else last["sequence"] if last else 0
                 self.found("signature_bad", where)
-                expected = digest(checkpoint) if checkpoint else expected
                 continue
-            grows = last is None or all(checkpoint[name] > last[name] for name in ("batch", "sequence"))
-            if checkpoint["previous"] != expected or not grows:
+            grows = last is None or all(checkpoint[name] > last[name] for name in NUMBERS)
+            if checkpoint["previous"] != follows or not grows:
                 self.found("fork", checkpoint["sequence"])
-            believed[checkpoint["sequence"]] = last = checkpoint
-            expected = digest(checkpoint)
+            believed.append(last := checkpoint)
         return believed
 
     def link(self, previous: bytes, organisation: str, event: Any) -> None:
@@ -128,12 +141,11 @@ class Check:
             return False
         return True
 
-    def chain(
-        self, events: Iterator[Any], organisation: str, believed: dict[int, Any], sealed_up_to: Any
-    ) -> dict[str, Any]:
+    def chain(self, events: Iterator[Any], organisation: str, believed: list[Any], sealed_up_to: Any) -> dict[str, Any]:
         """Every sealed event in order, then those that are not sealed yet."""
         previous = hashlib.sha256(f"holdfast audit chain 1\n{organisation}".encode()).digest()
         sequence = pending = confirmed = 0
+        outside = deque(believed)
         for event in events:
             if event["sequence"] is None:
                 pending += self.waiting(event, sequence, sealed_up_to)
@@ -143,13 +155,13 @@ class Check:
             sequence = event["sequence"]
             self.link(previous, organisation, event)
             previous = bytes.fromhex(event["hash"])
-            if outside := believed.get(sequence):
-                if outside["head"] == event["hash"]:
+            while outside and outside[0]["sequence"] <= sequence:
+                checkpoint = outside.popleft()
+                if checkpoint["sequence"] == sequence and checkpoint["head"] == event["hash"]:
                     confirmed = sequence
-                else:
+                elif checkpoint["sequence"] == sequence:
                     self.found("head_differs", sequence, since=confirmed + 1)
-        beyond = [place for place in believed if place > sequence]
-        if beyond:
+        if outside:
             self.found("tail_missing", sequence + 1)
         return {"count": sequence, "pending": pending, "head": previous.hex(), "confirmed_to": confirmed}
 
@@ -167,7 +179,7 @@ def main() -> int:
     if head["filters"]:
         parser.error("only a whole export can be checked: this one is filtered")
     check = Check()
-    believed: dict[int, Any] = {}
+    believed: list[Any] = []
     if given.checkpoints:
         keys = keys_of(given.public_key)
         believed = check.checkpoints(given.checkpoints, head["organisation"], keys)
