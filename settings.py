@@ -199,6 +199,20 @@ class Settings(BaseSettings):
         AllowList(_listed(entries))
         return entries
 
+    @field_validator("audit_signing_key")
+    @classmethod
+    def _signs(cls, keys: SecretStr) -> SecretStr:
+        if keys.get_secret_value():
+            from adapters.ed25519 import Ed25519Keys  # takes a while to import, and many commands need no key
+
+            try:
+                Ed25519Keys(keys.get_secret_value())
+            except ValueError:
+                raise ValueError(
+                    "must be an Ed25519 private key: PEM, or base64 of 32 bytes, or such with commas"
+                ) from None
+        return keys
+
     @field_validator("encryption_keyset")
     @classmethod
     def _a_keyset(cls, keyset: SecretStr) -> SecretStr:

@@ -1,5 +1,6 @@
 """Settings refuse to start half-configured, say which variable is wrong and never what was in it."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import settings
 from adapters.payload_codec import new_payload_key
@@ -62,6 +66,13 @@ def test_a_missing_or_empty_secret_refuses_and_is_named(given, missing: str, how
         Settings.load()
 
 
+SIGNING_KEY = base64.b64encode(b"k" * 32).decode()
+
+
+def pem(key: X25519PrivateKey | Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
 BROKEN = {
     "a short key": ({"HOLDFAST_ID_KEY": "hunter2-hunter2"}, "HOLDFAST_ID_KEY: must have at least 32 characters"),
     "a short payload key": ({"HOLDFAST_PAYLOAD_KEYS": "aHVudGVyMg=="}, "HOLDFAST_PAYLOAD_KEYS: must be the base64"),
@@ -88,6 +99,22 @@ BROKEN = {
     "failpoints in production": ({"HOLDFAST_FAILPOINTS_ENABLED": "true"}, "refused in production"),
     "a port that is none": ({"HOLDFAST_API_PORT": "70000"}, "HOLDFAST_API_PORT"),
     "a word for a number": ({"HOLDFAST_DATABASE_POOL_SIZE": SECRET}, "HOLDFAST_DATABASE_POOL_SIZE"),
+    "a signing key that is none": (
+        {"HOLDFAST_AUDIT_SIGNING_KEY": SECRET},
+        "HOLDFAST_AUDIT_SIGNING_KEY: must be an Ed25",
+    ),
+    "a signing key that is too short": (
+        {"HOLDFAST_AUDIT_SIGNING_KEY": base64.b64encode(b"k" * 31).decode()},
+        "HOLDFAST_AUDIT_SIGNING_KEY: must be an Ed25519",
+    ),
+    "a signing key and half a comma": (
+        {"HOLDFAST_AUDIT_SIGNING_KEY": f"{SIGNING_KEY},"},
+        "HOLDFAST_AUDIT_SIGNING_KEY: must be an Ed25519",
+    ),
+    "a signing key of another kind": (
+        {"HOLDFAST_AUDIT_SIGNING_KEY": pem(X25519PrivateKey.generate())},
+        "HOLDFAST_AUDIT_SIGNING_KEY: must be an Ed25519",
+    ),
     "an unknown environment": ({"HOLDFAST_ENVIRONMENT": "staging"}, "HOLDFAST_ENVIRONMENT"),
 }
 
@@ -102,10 +129,23 @@ def test_unsafe_or_malformed_settings_are_refused_without_repeating_a_value(give
         assert secret not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "key", [SIGNING_KEY, f"{SIGNING_KEY}, {SIGNING_KEY}", pem(Ed25519PrivateKey.generate())], ids=["seed", "two", "pem"]
+)
+def test_a_signing_key_is_taken_as_it_is(given, key: str) -> None:
+    """Negative control of those that are refused."""
+    given(GOOD | {"HOLDFAST_AUDIT_SIGNING_KEY": key})
+    assert Settings.load().audit_signing_key.get_secret_value().strip() == key.strip()
+
+
 @pytest.mark.parametrize("field", sorted(Settings.SECRETS))
 def test_every_secret_is_read_from_a_file_too(given, tmp_path: Path, field: str) -> None:
     variable = next(iter(settings.as_variables({field: ""})))
-    shapes = {"encryption_keyset": f'{{"primaryKeyId": 1, "key": ["{SECRET}"]}}', "payload_keys": PAYLOAD_KEY}
+    shapes = {
+        "encryption_keyset": f'{{"primaryKeyId": 1, "key": ["{SECRET}"]}}',
+        "payload_keys": PAYLOAD_KEY,
+        "audit_signing_key": SIGNING_KEY,
+    }
     value = f"postgresql://u:{SECRET}@db/x" if "url" in field else shapes.get(field, SECRET)
     (tmp_path / "secret").write_text(value + "\n")
     others = {name: other for name, other in GOOD.items() if name != variable}
