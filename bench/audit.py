@@ -1,4 +1,8 @@
-"""How fast a chain is sealed and verified: `python -m bench.audit [events]`."""
+"""How fast a chain is sealed and verified: `python -m bench.audit [events]`.
+
+With `--crowd` it is written by fifty at once while those who seal it are killed with -9, and whoever checks it all the
+while must find nothing.
+"""
 
 import asyncio
 import sys
@@ -9,7 +13,10 @@ from pathlib import Path
 from adapters.ed25519 import Ed25519Keys, new_seed
 from schema.session import Database
 from tests.audit.chain import Chain
+from tests.audit.crowd import Crowd
 from tests.postgres import embedded_postgres
+
+WRITERS = 50
 
 
 async def main(events: int) -> None:
@@ -27,5 +34,22 @@ async def main(events: int) -> None:
         await db.close()
 
 
+async def crowd(events: int) -> bool:
+    with embedded_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
+        url = postgres.create()
+        told = await Crowd(url, Path(folder) / "audit", new_seed()).build(events=events, writers=WRITERS)
+    verdict = told.verdict
+    print(f"{verdict.count} events by {WRITERS} writers in {told.written_s:.0f} s, {told.taken_back} taken back;")
+    print(f"{told.kills} sealers killed with -9, {verdict.checkpoints} checkpoints;")
+    print(f"{told.verifications} verifications meanwhile: {told.alarms.total()} false alarms {dict(told.alarms) or ''}")
+    print(
+        f"at the end ok={verdict.ok}, {verdict.rows_per_second:,} rows/s verified; {verdict.findings or 'no findings'}"
+    )
+    return verdict.ok and not told.alarms and verdict.count == events
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000))
+    given = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    if "--crowd" in sys.argv:
+        sys.exit(0 if asyncio.run(crowd(given[0] if given else 100_000)) else 1)
+    asyncio.run(main(given[0] if given else 50_000))

@@ -26,7 +26,12 @@ from tests.temporal import free_port
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = {".venv", ".data", "build", "node_modules", ".git", ".pytest_cache", ".hypothesis"}
 PRODUCT = ("api", "workflows", "activities", "schema", "adapters", "domain", "settings.py", "stack.py", "worker.py")
-EXECUTED = ("README.md", "docs/reference/http-api.md", "docs/how-to/approve-from-curl.md")
+EXECUTED = (
+    "README.md",
+    "docs/reference/http-api.md",
+    "docs/how-to/approve-from-curl.md",
+    "docs/how-to/export-the-audit.md",
+)
 NEEDS = pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("bash")), reason="the examples are bash and curl; one is not here"
 )
