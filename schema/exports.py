@@ -68,11 +68,11 @@ _EVENTS = text(
         (SELECT encode(p.hash, 'hex') FROM audit_seals p
             WHERE p.organisation = s.organisation AND p.sequence = s.sequence - 1) AS previous
     FROM audit_events e FULL JOIN audit_seals s ON s.organisation = e.organisation AND s.event_id = e.id
-    WHERE (CAST(:whole AS boolean) AND e.id IS NULL) OR ({_FILTER})
+    WHERE (CAST(:whole AS boolean) AND e.id IS NULL AND s.organisation = :organisation) OR ({_FILTER})
     ORDER BY s.sequence NULLS LAST, e.xact, e.id COLLATE "C"
     """
 )
-"""Row security keeps both sides to one organisation. A seal whose event is gone is shown as such."""
+"""A seal whose event is gone is shown as such."""
 _LIST = text(
     f"""
     SELECT e.id, e.at, e.actor, e.action, e.subject, e.details, s.sequence, encode(s.hash, 'hex') AS hash
