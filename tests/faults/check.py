@@ -33,6 +33,7 @@ class Evidence:
         self.handoffs = _by(self.rows("SELECT * FROM handoffs"), "customer_id")
         self.calls = _by([j for j in self.journal if j["kind"] == "tool"], "customer")
         self.mails = _by([dict(j, to=to) for j in self.journal if j["kind"] == "mail" for to in j["to"]], "to")
+        self.letters = self.rows(LETTERS)
         self.violations: list[Row] = []
 
     def rows(self, query: str) -> list[Row]:
@@ -44,12 +45,25 @@ class Evidence:
 
 EFFECTS = """
 SELECT e.*, coalesce((SELECT v.state FROM effect_events v WHERE v.organisation = e.organisation AND v.effect_id = e.id
-    AND v.state IN ('confirmed', 'failed', 'unknown')), 'open') AS state
+    AND v.state IN ('confirmed', 'failed', 'unknown')), CASE WHEN EXISTS (SELECT FROM effect_events v
+        WHERE v.organisation = e.organisation AND v.effect_id = e.id AND v.state = 'dispatched' AND NOT EXISTS (
+            SELECT FROM effect_events w WHERE (w.organisation, w.effect_id, w.attempt, w.state) =
+                (v.organisation, v.effect_id, v.attempt, 'withdrawn'))) THEN 'dispatched' ELSE 'reserved' END) AS state
 FROM effects e
 """
-# A mail the server refused for good waits among the dead letters, where a person may send it after all.
-NO_VERDICT = f"""SELECT id FROM ({EFFECTS}) e WHERE state = 'open' AND NOT EXISTS (SELECT FROM deliveries d
-    WHERE (d.organisation, d.effect_id, d.status) = (e.organisation, e.id, 'dead_letter') AND d.reason IS NOT NULL)"""
+# A mail the server refused for good waits among the dead letters, where a person may send it after all. How its effect
+# may stand meanwhile: `a_dead_letter_says_what_is_known`.
+NO_VERDICT = f"""SELECT id FROM ({EFFECTS}) e WHERE state IN ('reserved', 'dispatched') AND NOT EXISTS (
+    SELECT FROM deliveries d WHERE (d.organisation, d.effect_id, d.status) = (e.organisation, e.id, 'dead_letter')
+        AND d.reason IS NOT NULL)"""
+LETTERS = f"""SELECT d.id, d.status, d.reason, e.key, e.state, e.customer_id FROM deliveries d
+    JOIN ({EFFECTS}) e ON e.organisation = d.organisation AND e.id = d.effect_id"""
+GIVEN_UP = {"dead_letter", "discarded"}
+STANDING = {
+    "delivered": {"confirmed"},
+    "dead_letter": {"reserved", "dispatched"},
+    "discarded": {"failed", "unknown"},
+}
 OPEN_WORK = {
     "interactions running": "SELECT id FROM interactions WHERE status = 'running'",
     "effects without a verdict": NO_VERDICT,
@@ -166,7 +180,9 @@ def one_mail_each(e: Evidence) -> None:
         effects = [x for x in e.effects[r["customer"]] if x["tool"] == "send_email"]
         confirmed = {f"<{x['key']}@holdfast.invalid>" for x in effects if x["state"] == "confirmed"}
         facts = {"n": r["n"], "kind": r["kind"], "taken": sorted(ids), "confirmed": sorted(confirmed)}
-        refused = any(m["fault"] == "550" for m in e.mails[r["email"]])
+        tried = e.mails[r["email"]]
+        # The last one: whoever was killed with a no in hand asks again.
+        refused = bool(tried) and tried[-1]["fault"] == "550"
         if r["kind"] in {"refund", "approve", "ticket"} and len(ids) != (0 if refused else 1):
             e.broken("mails", **facts)
         if confirmed - ids:
@@ -176,6 +192,22 @@ def one_mail_each(e: Evidence) -> None:
     known = {x["email"] for x in e.plan}
     for address in e.mails.keys() - known:
         e.broken("mail to a stranger", address=address)
+
+
+def a_dead_letter_says_what_is_known(e: Evidence) -> None:
+    """R-9: while a mail waits for a person there is no verdict on it, and after *discard* there is one. *Reserved* and
+    *failed* are promises: the server took none under this id."""
+    taken = {m["key"] for mails in e.mails.values() for m in mails if m["executed"]}
+    for letter in e.letters:
+        status, state = letter["status"], letter["state"]
+        facts = {k: letter[k] for k in ("id", "status", "reason", "state")}
+        came_back = (status, letter["reason"], state) == ("dead_letter", "bounced", "confirmed")
+        if state not in STANDING.get(status, {state}) and not came_back:
+            e.broken("a mail and its effect differ", **facts)
+        if status in GIVEN_UP and not letter["reason"]:
+            e.broken("given up without a reason", **facts)
+        if status != "pending" and state in {"reserved", "failed"} and f"<{letter['key']}@holdfast.invalid>" in taken:
+            e.broken("surely not sent, and taken", **facts)
 
 
 def money_is_conserved(e: Evidence) -> None:
@@ -252,6 +284,7 @@ CHECKS = (
     every_wish_came_true_once,
     no_call_without_a_wish,
     one_mail_each,
+    a_dead_letter_says_what_is_known,
     money_is_conserved,
     nothing_large_without_a_yes,
     one_verdict_each,
@@ -271,6 +304,7 @@ def figures(e: Evidence) -> Row:
         "statuses": dict(Counter(i["status"] for i in e.interactions.values())),
         "effects": dict(Counter(f"{x['tool']} {x['state']}" for xs in e.effects.values() for x in xs)),
         "faults": dict(sorted(faults.items())),
+        "given up": dict(Counter(f"{x['status']} {x['state']}" for x in e.letters if x["status"] in GIVEN_UP)),
         "mails taken": len(seen),
         "mails taken again": len(seen) - len({m["key"] for m in seen}),
         "webhooks heard": sum(j["kind"] == "webhook" for j in e.journal),

@@ -112,6 +112,14 @@ class Load:
 
             await asyncio.gather(*(one(r) for r in self.plan))
 
+    async def let_be_every_other(self) -> None:
+        """Of the mails that wait as dead letters, a person discards half."""
+        async with httpx2.AsyncClient(base_url=self.url, timeout=30) as http:
+            found = (await http.get("/dead-letters", params={"channel": "email", "limit": 200})).raise_for_status()
+            for letter in found.json()["items"][::2]:
+                path = f"/deliveries/{letter['id']}/discard"
+                (await http.post(path, json={"note": "nobody waits for it"})).raise_for_status()
+
     async def story(self, http: httpx2.AsyncClient, r: Request) -> None:
         """One customer's whole story, including the person who decides about it."""
         body = {"customerId": r.customer, "message": SAYS[r.kind], "requestId": "req_1"}

@@ -70,6 +70,7 @@ async def run(tier: Tier, seed: int, *, name: str = "", worker: str = GUARDED) -
             started = time.time()
             await running.ready()
             await until_quiet(running, tier.quiet_s)
+            await load.let_be_every_other()
             took["until quiet"] = round(time.time() - started, 1)
             found = await check(folder)
     dealt = {**nemesis.dealt, "faults": sum(found["figures"]["faults"].values()),
