@@ -1,5 +1,6 @@
 """A handoff with everything needed to decide, read in one transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from api.answers import shown_effect
@@ -34,14 +35,21 @@ from schema.clocks import ClockRepository
 from schema.effects import EffectRepository, EffectStanding
 from schema.handoff_claims import HandoffClaims
 from schema.handoffs import Handoff, HandoffEvent, HandoffRepository
+from schema.holds import Hold, holds
 from schema.interactions import InteractionRepository
 from schema.open_tickets import list_open_tickets
 from schema.session import Session
 
 
-def shown_summary(handoff: Handoff, at: datetime) -> HandoffSummary:
-    """As it stands at `at`: a claim that has run out is not shown."""
-    return HandoffSummary.model_validate(handoff.standing(at), from_attributes=True)
+async def shown_summaries(session: Session, found: Sequence[Handoff], at: datetime) -> tuple[HandoffSummary, ...]:
+    """As they stand at `at`: a claim or a hold that has run out is not shown."""
+    held = await holds(session, [handoff.interaction_id for handoff in found], at)
+    return tuple(_summary(handoff, held.get(handoff.interaction_id), at) for handoff in found)
+
+
+def _summary(handoff: Handoff, hold: Hold | None, at: datetime) -> HandoffSummary:
+    shown = HandoffSummary.model_validate(handoff.standing(at), from_attributes=True)
+    return shown.model_copy(update={"held_by": hold.holder, "held_until": hold.until}) if hold else shown
 
 
 async def shown_detail(services: Services, organisation: OrganisationId, handoff_id: HandoffId) -> HandoffDetail:
@@ -56,8 +64,9 @@ async def shown_detail(services: Services, organisation: OrganisationId, handoff
         interaction = await InteractionRepository(session).get(handoff.interaction_id)
         approvals = await _approvals(services, session, handoff)
         decision = recorded.decision if recorded else Decision()
+        (standing,) = await shown_summaries(session, [handoff], at)
         return HandoffDetail(
-            **shown_summary(handoff, at).model_dump(by_alias=False),
+            **standing.model_dump(by_alias=False),
             digest=handoff.digest,
             proposed=tuple(_proposal(services, action, facts) for action in handoff.proposed),
             customer=ShownCustomer.model_validate(

@@ -25,6 +25,9 @@ class HandoffSummary(Value):
     """When it can be approved no longer. What follows is never a yes."""
     assignee: str | None = None
     claimed_until: Instant | None = None
+    held_by: str | None = None
+    """Who speaks with the customer now, in the conversation this came from, whoever has the handoff."""
+    held_until: Instant | None = None
     decision: HandoffDecision | None = None
     decided_at: Instant | None = None
     decided_by: str | None = None

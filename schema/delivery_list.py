@@ -1,12 +1,13 @@
 """Deliveries, newest first."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, literal_column, select, text, tuple_
 
 from domain.delivery import DeliveryStatus
-from domain.values import CustomerId, InteractionId
+from domain.values import CustomerId, DeliveryId, InteractionId
 from schema.base import table
 from schema.delivery_rows import Delivery, DeliveryRow, read_delivery
 from schema.page import Page, Position, checked_limit, decode, page
@@ -35,6 +36,25 @@ async def list_deliveries(session: Session, filters: DeliveryFilters, limit: int
     statement = select(_DELIVERIES).where(*conditions).order_by(*newest_first).limit(checked_limit(limit))
     rows = await session.all(statement)
     return page(rows, limit, read_delivery, lambda row: Position(row.created_at, row.id))
+
+
+# What the attempt itself said, where the reason it was given up for says another thing.
+_LAST_FAILURES = text(
+    """
+    SELECT DISTINCT ON (delivery_id) delivery_id, coalesce(details ->> 'said', code, 'attempt_lost') AS code
+    FROM delivery_events
+    WHERE organisation = :organisation AND delivery_id = ANY(CAST(:ids AS varchar[]))
+        AND status IN ('retry', 'lost', 'dead_letter', 'bounced')
+    ORDER BY delivery_id, at DESC, id DESC
+    """
+)
+
+
+async def last_failures(session: Session, deliveries: Iterable[Delivery]) -> Mapping[DeliveryId, str]:
+    """What went wrong last with each, as a code; of those that have not arrived and met with something."""
+    ids = [delivery.id for delivery in deliveries if delivery.status is not DeliveryStatus.DELIVERED]
+    rows = await session.all(_LAST_FAILURES, ids=ids) if ids else ()
+    return {DeliveryId(row.delivery_id): row.code for row in rows}
 
 
 def _conditions(filters: DeliveryFilters) -> list[ColumnElement[Any]]:

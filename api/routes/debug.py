@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from api.auth import LOCAL_ORGANISATION, Caller, CallerDep, Scope
 from api.deps import Services, ServicesDep
 from api.fields import Page
-from api.routes.deliveries import DeliveryList, summary
+from api.routes.deliveries import DeliveryList, summaries
 from api.strict_json import StrictRoute
 from domain.errors import NotFound
 from domain.ports import MailSink, StoredMail
@@ -47,7 +47,7 @@ async def list_outbox(caller: CallerDep, services: ServicesDep, query: Annotated
     caller.need(Scope.ADMIN)
     async with services.db.transaction(caller.organisation) as session:
         page = await DeliveryRepository(session).list(limit=query.limit, cursor=query.cursor)
-    return DeliveryList(items=tuple(summary(d) for d in page.items), next_cursor=page.next_cursor)
+        return DeliveryList(items=await summaries(session, page.items), next_cursor=page.next_cursor)
 
 
 def _sink(services: Services, caller: Caller) -> MailSink | None:

@@ -1,5 +1,6 @@
 """What goes out: every message, its attempts, and the dead letters that wait for a person."""
 
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Path, Query
@@ -14,6 +15,8 @@ from domain.values import CustomerId, DeliveryId, InteractionId, Json, Organisat
 from schema.dead_letters import Correction
 from schema.deliveries import Delivery, DeliveryEvent, DeliveryFilters, DeliveryRepository
 from schema.deliveries import Message as Sent
+from schema.delivery_list import last_failures
+from schema.session import Session
 
 router = APIRouter(tags=["deliveries"], route_class=StrictRoute)
 
@@ -100,6 +103,8 @@ class DeliverySummary(Value):
     attempts: int
     reason: str | None = None
     """Of a dead letter: a code."""
+    last_failure: str | None = None
+    """What went wrong last: a code. None if it arrived, or nothing went wrong yet."""
     owner: str | None = None
     interaction_id: str | None = None
     customer_id: str | None = None
@@ -145,9 +150,9 @@ class DeliveryDetail(DeliverySummary):
     history: tuple[Attempt, ...] = ()
 
     @classmethod
-    def of(cls, delivery: Delivery, sent: Sent, history: tuple[DeliveryEvent, ...]) -> Self:
+    def of(cls, shown: DeliverySummary, delivery: Delivery, sent: Sent, history: tuple[DeliveryEvent, ...]) -> Self:
         return cls(
-            **summary(delivery).model_dump(by_alias=False),
+            **shown.model_dump(by_alias=False),
             payload=sent.body,
             recipient=sent.recipient,
             version=delivery.version,
@@ -217,7 +222,7 @@ async def _list(
 ) -> DeliveryList:
     async with services.db.transaction(organisation) as session:
         page = await DeliveryRepository(session).list(filters=filters, limit=query.limit, cursor=query.cursor)
-    return DeliveryList(items=tuple(summary(d) for d in page.items), next_cursor=page.next_cursor)
+        return DeliveryList(items=await summaries(session, page.items), next_cursor=page.next_cursor)
 
 
 async def _detail(services: Services, organisation: OrganisationId, delivery_id: DeliveryId) -> DeliveryDetail:
@@ -225,11 +230,14 @@ async def _detail(services: Services, organisation: OrganisationId, delivery_id:
         deliveries = DeliveryRepository(session)
         delivery = await deliveries.get(delivery_id)
         message = await deliveries.message(delivery_id)
-        return DeliveryDetail.of(delivery, message, await deliveries.events(delivery_id))
+        (shown,) = await summaries(session, [delivery])
+        return DeliveryDetail.of(shown, delivery, message, await deliveries.events(delivery_id))
 
 
-def summary(delivery: Delivery) -> DeliverySummary:
-    return DeliverySummary.model_validate(delivery, from_attributes=True)
+async def summaries(session: Session, found: Sequence[Delivery]) -> tuple[DeliverySummary, ...]:
+    failed = await last_failures(session, found)
+    summaries = (DeliverySummary.model_validate(delivery, from_attributes=True) for delivery in found)
+    return tuple(shown.model_copy(update={"last_failure": failed.get(DeliveryId(shown.id))}) for shown in summaries)
 
 
 def _attempt(event: DeliveryEvent) -> Attempt:

@@ -9,7 +9,7 @@ from pydantic import StringConstraints
 from api.auth import Caller, CallerDep, Scope
 from api.deps import ServicesDep
 from api.fields import Body, Name, ObjectId, Page
-from api.handoff_detail import shown_detail, shown_summary
+from api.handoff_detail import shown_detail, shown_summaries
 from api.handoff_view import HandoffDetail, HandoffList
 from api.operators import named_operator
 from api.strict_json import StrictRoute
@@ -75,7 +75,7 @@ async def list_handoffs(
     filters = query.filters(caller, at)
     async with services.db.transaction(caller.organisation) as session:
         page = await HandoffRepository(session).list(filters, limit=query.limit, cursor=query.cursor)
-    return HandoffList(items=tuple(shown_summary(h, at) for h in page.items), next_cursor=page.next_cursor)
+        return HandoffList(items=await shown_summaries(session, page.items, at), next_cursor=page.next_cursor)
 
 
 @router.get("/{handoffId}", summary="One handoff, with everything needed to decide")

@@ -200,6 +200,28 @@ async def test_lists_filter_and_dead_letters_are_a_list_of_their_own(api: Api, h
         assert (dead["id"] in [i["id"] for i in items]) is found, (path, params)
 
 
+async def test_the_list_says_what_went_wrong_last_until_it_arrives(api: Api, hook: Receiver) -> None:
+    hook.faults.append("503 Slow\r\nRetry-After: 2")
+    created = await subscribed(api, hook.url)
+    waiting = await pinged(api, created["id"])
+
+    async def listed() -> dict[str, Any]:
+        params = {"endpointId": created["id"]}
+        (item,) = (await api.http.get("/deliveries", params=params)).json()["items"]
+        return dict(item)
+
+    async with asyncio.timeout(20):
+        while True:
+            if (await listed())["lastFailure"]:
+                break
+            await asyncio.sleep(0.02)
+    shown = await listed()
+    assert (shown["status"], shown["reason"], shown["lastFailure"]) == ("pending", None, "http_503")
+    assert (await api.http.get(f"/deliveries/{waiting}")).json()["lastFailure"] == "http_503"
+    await until(api, waiting, "delivered")
+    assert (await listed())["lastFailure"] is None
+
+
 async def test_a_chat_room_gets_a_line_and_its_address_is_never_shown(api: Api, hook: Receiver) -> None:
     url = f"http://127.0.0.1:{hook.port}/services/T000/B000/secret"
     created = await subscribed(api, url, "ping", kind="chat")

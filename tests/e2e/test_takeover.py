@@ -85,6 +85,20 @@ async def test_while_a_person_holds_it_the_agent_does_nothing(house: House, ana:
     assert "colleague" in first["reply"]
 
 
+async def test_the_desk_shows_who_speaks_with_the_customer_while_they_do(house: House, ana: Desk) -> None:
+    asked = (await house.chat(WISH)).json()
+
+    async def shown() -> list[tuple[Any, Any]]:
+        listed = (await house.http.get("/handoffs", headers=ana.headers)).json()["items"]
+        return [(one["heldBy"], one["heldUntil"]) for one in (*listed, await ana.handoff(asked))]
+
+    assert await shown() == [(None, None)] * 2
+    held = (await ana.take()).json()
+    assert await shown() == [("ana", held["heldUntil"])] * 2
+    await end_hold(ana)
+    assert await shown() == [(None, None)] * 2
+
+
 async def test_negative_control_without_the_takeover_the_same_message_is_refunded(house: House, ana: Desk) -> None:
     assert (await house.chat("refund please")).json()["status"] == "completed"
     assert len(await house.refunds()) == 1
