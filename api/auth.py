@@ -85,9 +85,17 @@ def _is_from_here(request: Request) -> bool:
     page can make a browser come here under a name of its own."""
     if any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via")):
         return False
-    asked_for = _HOST.fullmatch(request.headers.get("host", ""))
+    origin = request.headers.get("origin")  # of a page in a browser: it can send what has no body without asking
+    if origin is not None and not _is_this_machine(origin.partition("://")[2]):
+        return False
     caller_host = request.client.host if request.client else ""
-    return asked_for is not None and is_loopback(caller_host) and is_loopback(asked_for[1].strip("[]"))
+    return is_loopback(caller_host) and _is_this_machine(request.headers.get("host", ""))
+
+
+def _is_this_machine(host: str) -> bool:
+    """A name with or without a port, as headers have it."""
+    found = _HOST.fullmatch(host)
+    return found is not None and is_loopback(found[1].strip("[]"))
 
 
 def is_loopback(host: str) -> bool:

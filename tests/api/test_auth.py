@@ -214,6 +214,11 @@ async def test_a_web_page_cannot_make_a_browser_write_here(api: Api) -> None:
     page = {"Origin": "https://example.com"}
     simple = await api.http.post("/chat", content=b"{}", headers={**page, "Content-Type": "text/plain"})
     problem_of(simple, 415, "media_type_unsupported")
+    for origin in ("https://example.com", "null", "http://localhost.example.com", "http://[", ""):
+        bare = await api.http.post("/handoffs/hnd_missing0/claim", headers={"Origin": origin})
+        problem_of(bare, 401, "not_authenticated")
+    own = await api.http.post("/handoffs/hnd_missing0/claim", headers={"Origin": "http://localhost:5173"})
+    problem_of(own, 404, "handoff_not_found")
     asked = await api.http.options(
         "/chat",
         headers={**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"},
