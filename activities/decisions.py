@@ -127,6 +127,7 @@ class DecisionActivities:
             self._now(),
             refund_period=self._limits.period,
             conversation_id=interaction.conversation_id,
+            interaction_id=interaction.id,
         )
         proposal = self._agent.propose(self._understand(interaction.message, correction), facts)
         decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)

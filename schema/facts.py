@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from domain.errors import CustomerNotFound
 from domain.facts import Facts
-from domain.values import ConversationId, CustomerId
+from domain.values import ConversationId, CustomerId, InteractionId
 from schema.conversation_rows import ASKED
 from schema.money import MOVEMENTS
 from schema.session import Session
@@ -39,6 +39,7 @@ _LOAD = text(
             (SELECT coalesce(sum(amount), 0)::bigint FROM movements WHERE reserved_at > :period_start),
             'escalations_in_period', (
                 SELECT count(*) FROM handoffs WHERE organisation = :organisation AND customer_id = :customer_id
+                AND interaction_id <> :interaction_id
                 AND opened_at > CAST(:now AS timestamptz) - interval '24 hours'),
             'actions_last_minute', recent.minute, 'actions_last_hour', recent.hour,
             'open_tickets', (
@@ -69,13 +70,16 @@ async def load_facts(
     *,
     refund_period: timedelta,
     conversation_id: ConversationId | None = None,
+    interaction_id: InteractionId | None = None,
 ) -> Facts:
     """The customer's facts at `now`, or `CustomerNotFound`. `refund_period` is how far back refunds are added up.
 
-    Without a conversation it reads as one the agent answers."""
+    Without a conversation it reads as one the agent answers. What `interaction_id` itself asked a person is no
+    escalation: the answer to it would else be the next question."""
     row = await session.first(
-        _LOAD, customer_id=customer_id, now=now, period_start=now - refund_period, conversation_id=conversation_id
-    )
+        _LOAD, customer_id=customer_id, now=now, period_start=now - refund_period, conversation_id=conversation_id,
+        interaction_id=interaction_id or "",
+    )  # fmt: skip
     if row is None:
         raise CustomerNotFound("no such customer")
     return Facts.model_validate_json(row[0])

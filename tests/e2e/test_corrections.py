@@ -87,6 +87,15 @@ async def test_a_correction_may_lead_to_a_person_again_three_times_and_no_more(
     assert [stage for stage, _ in stages(ended)] == ["first", "corrected:1", "corrected:2", "corrected:3"]
 
 
+async def test_what_a_message_asked_itself_is_no_reason_to_ask_again(house: House, asked: dict[str, Any]) -> None:
+    handoff, seen = asked["handoff"]["id"], [asked["handoff"]["id"]]
+    await correct(house, handoff, intent="cancellation")
+    shown = await house.until(asked["interactionId"], lambda i: i["handoff"]["id"] not in seen)
+    await correct(house, shown["handoff"]["id"], **REFUND)
+    ended = await house.until_finished(asked["interactionId"])
+    assert (ended["status"], len(await house.refunds())) == ("completed", 1)
+
+
 async def test_repeating_a_correction_changes_nothing_and_another_one_is_too_late(
     house: House, asked: dict[str, Any]
 ) -> None:

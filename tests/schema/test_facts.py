@@ -66,12 +66,15 @@ async def test_history_counts_only_what_lies_within_each_period(database: Databa
         old = replace(refund(ids, 100, ordinal=90), at=NOW - QUARTER - timedelta(seconds=1))
         recent = [replace(mail(ids, n), at=NOW - age) for n, age in enumerate(ages)]
         await EffectRepository(session).reserve([*recent, old])
-        await handoff(session, opened_at=NOW - timedelta(hours=23))
+        asked = await handoff(session, opened_at=NOW - timedelta(hours=23))
         await handoff(session, opened_at=NOW - timedelta(hours=25))
         await TicketRepository(session).create_ticket("k", ANNA, "billing", Priority.NORMAL, ids[0])
     history = (await facts(database)).history
     assert (history.actions_last_minute, history.actions_last_hour) == (1, 3)
     assert (history.refunded_in_period, history.escalations_in_period, history.open_tickets) == (0, 1, 1)
+    async with database.transaction(ACME) as session:
+        own = await load_facts(session, ANNA, NOW, refund_period=QUARTER, interaction_id=asked.interaction_id)
+    assert own.history.escalations_in_period == 0, "what it asked a person itself is no escalation before it"
 
 
 async def test_nobody_has_facts_about_a_customer_of_another_organisation(database: Database) -> None:
