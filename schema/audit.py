@@ -41,7 +41,7 @@ class AuditEvent:
     actor: str
     """`agent`, `system`, `command` (somebody at the command line), or the name of an API key."""
     action: str
-    """`<noun>.<past participle>`, e.g. `refund.issued`."""
+    """`<noun>.<past participle>`, e.g. `handoff.approved`."""
     subject: str
     """The id of what it was done to."""
     details: Json = field(default_factory=dict)
