@@ -25,12 +25,12 @@ from domain.ports import Failpoints
 from domain.replies import compose_reply, failed_reply, holding_reply, operator_declined_reply
 from domain.tools.send_email import send_email
 from domain.tools.tool import AnyTool
-from domain.values import DeliveryId, Mode
+from domain.values import DeliveryId, Json, Mode
 from domain.verification import verify_reply
 from domain.verification.evidence import Evidence
 from schema.audit import AuditEvent, AuditRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
-from schema.effects import EffectRepository, Reservation
+from schema.effects import EffectRepository, EffectStanding, Reservation
 from schema.handoffs import HandoffRepository
 from schema.interactions import InteractionRepository
 from schema.session import Database, Session
@@ -157,7 +157,8 @@ class ReplyActivities:
             record = await self._drop_what_is_left(session, record)
         outlets = await self._reserve_outlets(session, record, resolution)
         starts = await self._deliver(session, record, draft, outlets)
-        event = AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id)
+        details = {"decision": record.decision_id, "effects": [_sealed(standing) for standing in record.effects]}
+        event = AuditEvent(now, "agent", f"interaction.{draft.status.value}", interaction.id, details)
         await AuditRepository(session).append(event)
         return (*starts, *await announced(session, record, draft.status, now))
 
@@ -244,3 +245,9 @@ class ReplyActivities:
         if approved and not record.effects:
             return "approval_no_longer_possible"
         return None
+
+
+def _sealed(standing: EffectStanding) -> Json:
+    """What the sealed audit holds of an effect: enough to find out that its row was changed since."""
+    effect = standing.effect
+    return {"id": effect.id, "tool": effect.tool, "digest": effect.digest, "state": standing.state}

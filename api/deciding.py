@@ -185,7 +185,8 @@ class Table:
             self.handoff.id, decision, by=self._voice.person.name, at=self._at, digest=digest, resolution=words
         )
         if decided.first:
-            await self._audit(decision.value, **({"corrected": True} if continues(words) else {}))
+            about = {"digest": digest} if digest else {}
+            await self._audit(decision.value, **about, **({"corrected": True} if continues(words) else {}))
             await tell_of_decision(self._session, decided.record, self._at)
             if not (words or {}).get("keep"):
                 await TakeoverRepository(self._session).give_back_after(decided.record, self._at)

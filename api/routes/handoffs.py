@@ -104,9 +104,11 @@ async def release_handoff(handoff_id: HandoffPath, caller: CallerDep, services: 
     caller.need(Scope.OPERATOR)
     async with services.db.transaction(caller.organisation) as session:
         at, anyones = services.now(), Scope.ADMIN in caller.scopes
+        before = await HandoffRepository(session).lock(HandoffId(handoff_id))
         released = await HandoffClaims(session).release(HandoffId(handoff_id), caller.name, at, anyones=anyones)
         await TakeoverRepository(session).follow(released, caller.name, at)
-        await _put_on_record(session, caller, at, "released", handoff_id)
+        if released != before:
+            await _put_on_record(session, caller, at, "released", handoff_id)
     return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
 
 

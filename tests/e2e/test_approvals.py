@@ -106,6 +106,19 @@ async def test_the_detail_has_what_is_needed_to_decide(house: House, desk: Desk)
     assert set(shown["actionsByState"]) == {"executed", "pending", "unknown", "failed"}
 
 
+async def test_the_audit_names_what_was_approved_and_what_came_of_it(house: House, desk: Desk) -> None:
+    digest, interaction = await desk.digest(), desk.answer["interactionId"]
+    await decide(house, desk.answer, "approve", digest=digest)
+    await house.until_settled(interaction)
+    events = (await house.http.get("/audit", params={"interactionId": interaction})).json()["items"]
+    details = {event["action"]: event["details"] for event in events}
+    assert details["handoff.approved"] == {"digest": digest}
+    sealed = details["interaction.completed"]["effects"]
+    rows = [(await house.http.get(f"/effects/{effect['id']}")).json()["effect"] for effect in sealed]
+    assert [e["tool"] for e in sealed] == ["issue_refund", "send_email"]
+    assert [e["digest"] for e in sealed] == [row["digest"] for row in rows], "a row changed since shows"
+
+
 async def test_after_it_happened_the_detail_says_so(house: House, desk: Desk) -> None:
     await decide(house, desk.answer, "approve", digest=await desk.digest())
     await house.until_settled(desk.answer["interactionId"])
@@ -131,7 +144,8 @@ async def test_claiming_on_the_desk(house: House, desk: Desk) -> None:
     assert [(n["by"], n["note"]) for n in noted["notes"]] == [("olga", "called them")]
     assert (await desk.say("otto", "presence")).status_code == 204
     assert [p["operator"] for p in (await desk.shown())["presence"]] == ["otto"]
-    assert (await desk.say("otto", "release")).json()["status"] == "open"
+    for _ in range(2):  # the second changes nothing, and nothing is on record of it
+        assert (await desk.say("otto", "release")).json()["status"] == "open"
     assert await desk.audited() == [
         ("agent", "handoff.opened"), ("olga", "handoff.claimed"), ("olga", "handoff.reassigned"),
         ("olga", "handoff.noted"), ("otto", "handoff.released"),
