@@ -25,6 +25,8 @@ class AuditFilters:
     subject: str | None = None
     customer_id: str | None = None
     interaction_id: str | None = None
+    customer_subject: str | None = None
+    """The name events have the customer under: no event has a name that may be personal."""
 
     def values(self) -> dict[str, Any]:
         return {
@@ -35,6 +37,7 @@ class AuditFilters:
             "subject": self.subject or "",
             "customer_id": self.customer_id or "",
             "interaction_id": self.interaction_id or "",
+            "customer_subject": self.customer_subject or "",
         }
 
 
@@ -54,7 +57,9 @@ _ABOUT = " UNION ALL ".join(
         ),
         "SELECT x.id FROM decisions x JOIN interactions i ON i.organisation = x.organisation AND i.id ="
         f" x.interaction_id WHERE x.organisation = :organisation AND {_whose('i', interaction='id')}",
-        "SELECT CAST(:customer_id AS varchar)",
+        "SELECT x.id FROM conversations x WHERE x.organisation = :organisation AND x.customer_id = :customer_id"
+        " AND :interaction_id = ''",
+        "SELECT CAST(:customer_subject AS varchar) WHERE :interaction_id = ''",
     ]
 )
 _FILTER = f"""e.organisation = :organisation AND e.at >= :since AND e.at < :until

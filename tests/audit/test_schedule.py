@@ -29,6 +29,20 @@ async def test_the_schedule_seals_what_happened_and_the_route_says_so(house: Hou
     assert [event["details"] for event in exported] == [{"format": "json", "filters": []}]
 
 
+async def test_what_happened_to_a_customer_is_found_under_the_customer(house: House) -> None:
+    await house.customer()
+    here = (await house.chat("hello")).json()["conversationId"]
+    await house.http.put("/customers/cust_123/consents/email", json={"status": "granted", "expectedVersion": 0})
+    await house.http.post(f"/conversations/{here}/takeover", json={})
+    query = {"customerId": "cust_123"}
+    found = {e["action"] for e in (await house.http.get("/audit", params=query)).json()["items"]}
+    assert found >= {"customer.stored", "consent.changed", "conversation.taken_over", "interaction.completed"}
+    exported = (await house.http.get("/audit/export.json", params=query)).json()["events"]
+    assert found == {e["action"] for e in exported}
+    for other in ({"customerId": "cust_other"}, query | {"interactionId": "int_missing0"}):
+        assert (await house.http.get("/audit", params=other)).json()["items"] == []
+
+
 async def test_a_paused_schedule_stays_paused_when_a_worker_starts(house: House) -> None:
     await ensure_schedules(house.temporal, house.settings.task_queue)
     schedule = house.temporal.get_schedule_handle(SCHEDULES[0].id)
