@@ -10,7 +10,7 @@ from activities.failures import durable
 from activities.record import Record, read_record
 from domain.answer import ShownHandoff
 from domain.approval import ApprovalPolicy, approval_digest, proposed_actions
-from domain.calendar import Calendar, add_business
+from domain.calendar import Calendar, due_by
 from domain.clock import ClockKind
 from domain.decision import Decision, Outcome
 from domain.handoff import HandoffKind
@@ -116,7 +116,7 @@ class HandoffActivities:
 
     def _due_at(self, plan: Plan, priority: Priority, calendar: Calendar, now: datetime) -> datetime:
         """When the first of its clocks runs out."""
-        return min(add_business(calendar, now, self._sla.target(kind, plan, priority)) for kind in ClockKind)
+        return min(due_by(calendar, now, self._sla.target(kind, plan, priority)) for kind in ClockKind)
 
     def _holding_reply(self, record: Record, handoff: Handoff, reason: str) -> str:
         """What the customer hears meanwhile; what certainly happened is said, what is not certain is not."""

@@ -100,6 +100,16 @@ def add_business(calendar: Calendar, start: datetime, duration: timedelta) -> da
     raise NeverOpen("this calendar is not open long enough for that", calendar=calendar.id, version=calendar.version)
 
 
+def due_by(calendar: Calendar, start: datetime, duration: timedelta) -> datetime:
+    """As `add_business`, for what has to come due: after the last hour of a calendar that ends, every second counts."""
+    try:
+        return add_business(calendar, start, duration)
+    except NeverOpen:
+        left = list(open_intervals(calendar, start, start + HORIZON))
+        closed = left[-1][1] if left else start.astimezone(UTC)
+        return closed + duration - sum((closes - opens for opens, closes in left), _ZERO)
+
+
 def week_of(calendar: Calendar, monday: date) -> tuple[tuple[date, tuple[Interval, ...]], ...]:
     """Seven days from `monday` on, each with its open stretches, cut at local midnight."""
     zone = ZoneInfo(calendar.time_zone)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.calendar import ALWAYS, Calendar, add_business, business_elapsed
+from domain.calendar import ALWAYS, Calendar, business_elapsed, due_by
 
 
 class ClockKind(StrEnum):
@@ -71,7 +71,7 @@ class Clock:
         """When `share` of its target is or was spent, if it goes on running; None while it does not run."""
         if self.running_since is None:
             return None
-        return add_business(self.calendar, self.running_since, self.target * share - self.spent)
+        return due_by(self.calendar, self.running_since, self.target * share - self.spent)
 
     @property
     def due_at(self) -> datetime | None:

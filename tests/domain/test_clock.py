@@ -29,6 +29,15 @@ def test_it_is_due_when_its_target_of_open_time_is_spent() -> None:
     assert started(6 * HOUR).due_at == datetime(2026, 11, 23, 9, tzinfo=UTC)  # 5 h on Friday, 1 h on Monday
 
 
+def test_a_calendar_that_ends_does_not_keep_what_waits_from_coming_due() -> None:
+    ends = Calendar(opening_hours="2026 Nov 20 09:00-14:00")
+    assert started(HOUR, ends).due_at == NOW + HOUR
+    assert started(4 * HOUR, ends).due_at == NOW + 4 * HOUR, "two hours are left, then every second counts"
+    over = started(4 * HOUR, Calendar(opening_hours="2026 Nov 20 09:00-11:00"))
+    assert over.due_at == NOW + 4 * HOUR
+    assert [over.reaches(share) for share in (0.5, 1.5)] == [NOW + 2 * HOUR, NOW + 6 * HOUR]
+
+
 def test_while_it_is_paused_nothing_is_due_and_nothing_is_spent() -> None:
     paused = heard(started(), Moment(NOW + HOUR, Turn.PAUSE))
     assert (paused.due_at, paused.state(NOW + 99 * HOUR)) == (None, ClockState.PAUSED)

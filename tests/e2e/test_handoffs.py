@@ -1,6 +1,7 @@
 """A thing that needs a person, from the question to the consequence."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -188,3 +189,16 @@ async def test_another_organisations_handoff_does_not_exist(house: House, asked:
         "/handoffs/hnd_000000000000/reject", json={}, headers={"Authorization": f"Bearer {key}"}
     )
     assert (foreign.status_code, foreign.json()) == (404, missing.json())
+
+
+async def test_a_calendar_that_ends_tomorrow_keeps_nobody_from_asking_a_person(house: House) -> None:
+    today = datetime.now(UTC)
+    hours = f"{today:%Y %b %d} 00:00-24:00; {today + timedelta(days=1):%Y %b %d} 00:00-01:00"
+    body = {"timeZone": "UTC", "openingHours": hours, "regions": ["ending"]}
+    put = await house.http.put("/calendars/ends", json=body)
+    assert put.status_code == 200, put.text
+    await house.customer("cust_ends", plan="free", region="ending")
+    answer = (await house.chat("I want to talk to a human", customer_id="cust_ends")).json()
+    assert answer["status"] == "waiting_for_human", answer
+    detail = (await house.http.get(f"/handoffs/{answer['handoff']['id']}")).json()
+    assert [clock["state"] for clock in detail["clocks"]] == ["running"] * 3
