@@ -77,8 +77,8 @@ async def say(
     services: Services, session: Session, voice: Voice, handoff_id: HandoffId, word: Yes | Ending
 ) -> tuple[Handoff, bool]:
     """One word, in the caller's transaction; whether it decided. What is over is decided as expired instead."""
-    at = services.now()
     handoff = await HandoffRepository(session).lock(handoff_id)
+    at = services.now()  # not before: what others did while this waited for them comes first
     if handoff.is_over(at):
         return await expired(session, handoff, at), True
     table = Table(services, session, voice, handoff, at)

@@ -134,7 +134,7 @@ async def prioritise_handoff(
     """Its clocks get the targets of that priority; what they counted stays counted."""
     caller.need(Scope.OPERATOR)
     async with services.db.transaction(caller.organisation) as session:
-        at, handoff = services.now(), await HandoffRepository(session).lock(HandoffId(handoff_id))
+        handoff, at = await HandoffRepository(session).lock(HandoffId(handoff_id)), services.now()
         clocks = ClockRepository(session, services.sla)
         if not await clocks.reprioritise(handoff, body.priority, caller.name, at):
             raise HandoffAlreadyDecided("it is decided", decision=handoff.decision, by=handoff.decided_by)

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -117,6 +117,23 @@ async def test_the_audit_names_what_was_approved_and_what_came_of_it(house: Hous
     rows = [(await house.http.get(f"/effects/{effect['id']}")).json()["effect"] for effect in sealed]
     assert [e["tool"] for e in sealed] == ["issue_refund", "send_email"]
     assert [e["digest"] for e in sealed] == [row["digest"] for row in rows], "a row changed since shows"
+
+
+async def test_a_decision_is_of_the_moment_it_was_taken_and_not_of_when_it_began_to_wait(
+    house: House, desk: Desk
+) -> None:
+    digest, waiting = await desk.digest(), "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(house.settings.database_url) as owner:
+        owner.execute("SELECT FROM handoffs WHERE id = %s FOR UPDATE", [desk.answer["handoff"]["id"]])
+        word = asyncio.create_task(desk.say("olga", "approve", digest=digest))
+        async with asyncio.timeout(10):
+            while True:
+                row = owner.execute(waiting).fetchone()
+                if row is not None and row[0]:
+                    break
+                await asyncio.sleep(0.01)
+        until = datetime.now(UTC)
+    assert datetime.fromisoformat((await word).json()["decidedAt"]) >= until
 
 
 async def test_after_it_happened_the_detail_says_so(house: House, desk: Desk) -> None:
