@@ -151,13 +151,8 @@ def test_a_proof_that_does_not_exist_would_be_noticed() -> None:
 
 
 def test_every_route_is_in_the_http_reference() -> None:
-    settings = Settings.load(
-        override={
-            "database_url": "postgresql://nobody@localhost/none",
-            "id_key": "k" * 32,
-            "environment": "development",
-        }
-    )
+    nowhere = {"database_url": "postgresql://nobody@localhost/none", "id_key": "k" * 32}
+    settings = Settings.load(override={**nowhere, "environment": "development"})
     app = create_app(settings)
     text = (ROOT / "docs/reference/http-api.md").read_text(encoding="utf-8")
     for path in app.openapi()["paths"]:
