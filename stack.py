@@ -30,7 +30,8 @@ from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
 from adapters.payload_codec import codec_of, new_payload_key
 from api.auth import Scope, key_hash
-from domain.errors import Conflict, HoldfastError
+from api.keys import check_name, hint, new_secret
+from domain.errors import Conflict, HoldfastError, RequestInvalid
 from domain.values import HandoffId, OrganisationId
 from schema import demo, migrate
 from schema.api_keys import ApiKeyRepository
@@ -526,15 +527,17 @@ async def issue_key(database: str, organisation: OrganisationId, scopes: list[st
     unknown = {scope.strip() for scope in scopes} - {scope.value for scope in Scope}
     if unknown:
         raise CannotStart(f"no such scope: {', '.join(sorted(unknown))}; there are {', '.join(Scope)}")
-    key, now = f"hf_live_{secrets.token_urlsafe(32)}", datetime.now(UTC)  # noqa: TID251 - an entry point
+    key, now = new_secret(), datetime.now(UTC)  # noqa: TID251 - an entry point
     db = Database(database, pool_size=1)
     try:
         async with db.transaction(organisation) as session:
             if await OrganisationRepository(session).find() is None:
                 await OrganisationRepository(session).put(organisation, now)
+            check_name(name)
             name = name or f"issued by hand {secrets.token_hex(3)}"
-            await ApiKeyRepository(session).issue(name, {scope.strip() for scope in scopes}, key_hash(key), now)
-    except Conflict as error:
+            wanted = {scope.strip() for scope in scopes}
+            await ApiKeyRepository(session).issue(name, wanted, key_hash(key), now, hint=hint(key))
+    except (Conflict, RequestInvalid) as error:
         raise CannotStart(error.message) from None
     finally:
         await db.close()

@@ -5,14 +5,14 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.deps import Services, get_services
-from domain.errors import NotAuthenticated, ScopeMissing
+from domain.errors import KeyExpired, KeyRevoked, NotAuthenticated, ScopeMissing
 from domain.values import OrganisationId
 
 LOCAL_ORGANISATION = OrganisationId("demo")
@@ -26,6 +26,10 @@ class Scope(StrEnum):
     BUILDER = "builder"
     AUDITOR = "auditor"
     ADMIN = "admin"
+
+
+KeyScope = Literal["ingest", "operator", "builder", "auditor", "admin"]
+"""What a key can be issued for."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ async def caller(
     key = await services.db.resolve_api_key(key_hash(credentials.credentials))
     if key is None:
         raise NotAuthenticated("the key is not valid")
+    if key.ended is not None:
+        raise KeyExpired("its time is over") if key.ended == "expired" else KeyRevoked("this key was revoked")
+    services.uses.saw(key.organisation, key.key_id, services.now())
     structlog.contextvars.bind_contextvars(organisation=key.organisation)
     return _known(request, Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id))
 

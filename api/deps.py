@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from temporalio.client import Client
 
+from api.uses import Uses
 from domain.approval import ApprovalPolicy
 from domain.checkpoint import CheckpointKeys, CheckpointStore
 from domain.outside import NOBODY, AllowList
@@ -55,6 +56,8 @@ class Services:
     """Addresses that may be subscribed although they are not public."""
     mail_sink: MailSink | None = None
     """The local stack's mail, to look at."""
+    uses: Uses = field(default_factory=Uses)
+    """Which credentials were used, until it is written down."""
 
 
 async def get_services(request: Request) -> Services:

@@ -37,6 +37,7 @@ from api.routes import (
     handoffs,
     health,
     interactions,
+    keys,
     metrics,
     notifications,
     reports,
@@ -45,6 +46,7 @@ from api.routes import (
 from api.routes import errors as error_codes
 from api.sending import keep_sending
 from api.telling import keep_telling
+from api.uses import keep_noting
 from domain.outside import AllowList
 from domain.ports import Failpoints
 from schema.session import Database
@@ -71,6 +73,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         services = await make_services(settings, temporal)
         app.state.services = services
         keeping = [asyncio.create_task(keep_telling(services)), asyncio.create_task(keep_sending(services))]
+        keeping.append(asyncio.create_task(keep_noting(services.uses, services.db)))
         try:
             yield
         finally:
@@ -120,6 +123,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         reports,
         webhooks,
         notifications,
+        keys,
         audit,
         error_codes,
         health,

@@ -13,6 +13,8 @@
     │   └── HandoffAlreadyDecided
     ├── NotAllowed                401/403
     │   ├── NotAuthenticated      401
+    │   │   ├── KeyExpired
+    │   │   └── KeyRevoked
     │   └── ScopeMissing          403
     ├── DependencyDown            503       repeat safely, after `retry_after`
     └── ToolFailure               inside activities only; each says what is known about the effect
@@ -80,6 +82,10 @@ class CalendarNotFound(NotFound):
     code = "calendar_not_found"
 
 
+class KeyNotFound(NotFound):
+    code = "key_not_found"
+
+
 class Conflict(HoldfastError):
     code = "conflict"
 
@@ -92,6 +98,14 @@ class HandoffAlreadyDecided(Conflict):
 
 class NotAuthenticated(HoldfastError):
     code = "not_authenticated"
+
+
+class KeyExpired(NotAuthenticated):
+    code = "key_expired"
+
+
+class KeyRevoked(NotAuthenticated):
+    code = "key_revoked"
 
 
 class ScopeMissing(HoldfastError):

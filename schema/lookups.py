@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import TextClause, text
 
@@ -14,12 +14,14 @@ from domain.values import DeliveryId, HandoffId, OrganisationId
 
 @dataclass(frozen=True, slots=True)
 class ResolvedKey:
-    """An API key that is neither expired nor revoked."""
+    """Whose API key it is, or was."""
 
     organisation: OrganisationId
     key_id: str
     name: str
     scopes: tuple[str, ...]
+    ended: Literal["expired", "revoked"] | None = None
+    """Whoever sends an ended key had it once: they are told so, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class ToSeal:
     """0: nothing is sealed yet."""
 
 
-RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes FROM resolve_api_key(:hash)")
+RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes, ended FROM resolve_key(:hash)")
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
@@ -64,12 +66,12 @@ class LookUps(ABC):
         """The rows, asked in the name of nobody."""
 
     async def resolve_api_key(self, key_hash: bytes) -> ResolvedKey | None:
-        """Whose key this is, unless it is unknown, expired or revoked."""
+        """Whose key this is, and whether it has ended; None if it is unknown."""
         rows = await self._look_up(RESOLVE_API_KEY, hash=key_hash)
         if not rows:
             return None
         row = rows[0]
-        return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes))
+        return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes), row.ended)
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""

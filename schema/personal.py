@@ -1,4 +1,4 @@
-"""Where personal data may stand. `docs/security/data-protection.md` says why; a test looks that it stands nowhere else."""
+"""Where personal data may stand. `docs/security/data-protection.md` says why; a test looks nowhere else for it to be."""
 
 PERSONAL = frozenset(
     {

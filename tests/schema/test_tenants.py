@@ -285,18 +285,23 @@ class TestLookups:
             keys = ApiKeyRepository(session)
             live = await keys.issue("live", ["operator", "ingest", "ingest"], b"live", NOW, expires_at=now_ish)
             await keys.issue("old", ["admin"], b"old", NOW, expires_at=NOW.replace(year=2020))
-            assert [key.name for key in await keys.list()] == ["old", "live"]
+            assert [key.name for key in (await keys.list()).items] == ["old", "live"]
         found = await database.resolve_api_key(b"live")
         assert found is not None
         assert (found.organisation, found.key_id, found.scopes) == (ACME, live.id, ("ingest", "operator"))
-        assert await database.resolve_api_key(b"old") is None
+        old = await database.resolve_api_key(b"old")
+        assert found.ended is None
+        assert old is not None
+        assert old.ended == "expired"
         assert await database.resolve_api_key(b"unknown") is None
         async with database.transaction(GLOBEX) as session:
             assert not await ApiKeyRepository(session).revoke(live.id, NOW)
         async with database.transaction(ACME) as session:
             assert await ApiKeyRepository(session).revoke(live.id, NOW)
             assert not await ApiKeyRepository(session).revoke(live.id, NOW)
-        assert await database.resolve_api_key(b"live") is None
+        revoked = await database.resolve_api_key(b"live")
+        assert revoked is not None
+        assert revoked.ended == "revoked"
 
     async def test_two_keys_in_use_never_share_a_name(self, database: Database) -> None:
         """People's decisions are recorded under it."""
@@ -337,7 +342,7 @@ async def test_every_repository_answers_nothing_about_another_organisation(datab
         assert (await InteractionRepository(session).list()).items == ()
         assert (await DeliveryRepository(session).list()).items == ()
         assert (await AuditRepository(session).list()).items == ()
-        assert await ApiKeyRepository(session).list() == ()
+        assert (await ApiKeyRepository(session).list()).items == ()
         assert await OrganisationRepository(session).find() is None
         assert await InvoiceRepository(session).list(ANNA) == ()
         assert (await list_effects(session, ANNA)).items == ()

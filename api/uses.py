@@ -1,0 +1,58 @@
+"""When a credential was last used: noted beside the requests, at most once a minute for each by each process."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+
+from domain.errors import HoldfastError
+from domain.values import OrganisationId
+from schema.api_keys import ApiKeyRepository
+from schema.session import Database
+
+EVERY = timedelta(minutes=1)
+MOST = 10_000
+"""Credentials remembered as noted. Beyond that the oldest are forgotten, and noted once more than they need be."""
+
+log = structlog.get_logger("uses")
+
+
+class Uses:
+    """What was used and is not written down yet. Seeing a use costs the request no round trip."""
+
+    def __init__(self) -> None:
+        self._noted: dict[str, datetime] = {}
+        self._waiting: dict[str, tuple[OrganisationId, datetime]] = {}
+        self._something = asyncio.Event()
+
+    def saw(self, organisation: OrganisationId, credential: str, at: datetime) -> None:
+        """`credential` is the id of a key."""
+        noted = self._noted.get(credential)
+        if noted is not None and at - noted < EVERY:
+            return
+        self._noted.pop(credential, None)
+        self._noted[credential] = at
+        if len(self._noted) > MOST:
+            del self._noted[next(iter(self._noted))]
+        self._waiting[credential] = (organisation, at)
+        self._something.set()
+
+    async def next(self) -> dict[str, tuple[OrganisationId, datetime]]:
+        """Waits until there is something, and takes it all."""
+        await self._something.wait()
+        self._something.clear()
+        taken, self._waiting = self._waiting, {}
+        return taken
+
+
+async def keep_noting(uses: Uses, db: Database) -> None:
+    """Runs as long as the process. What cannot be written now is forgotten: the next minute notes it again."""
+    while True:
+        for credential, (organisation, at) in (await uses.next()).items():
+            try:
+                async with db.transaction(organisation) as session:
+                    await ApiKeyRepository(session).used(credential, at)
+            except HoldfastError as error:
+                log.info("cannot note a use now", code=error.code)
+            except Exception as error:  # this task must outlive whatever went wrong in one round
+                log.error("noting a use failed", error=type(error).__name__)
