@@ -1,4 +1,4 @@
-"""Where personal data may stand. `docs/security/data-protection.md` says why; a test looks nowhere else for it to be."""
+"""Where personal data may stand. `docs/security/data-protection.md` says why; nowhere else, a test looks for it."""
 
 PERSONAL = frozenset(
     {
