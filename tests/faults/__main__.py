@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from tests.faults import matrix, rig
+from tests.faults import matrix, rig, scale
 from tests.faults.tiers import TIERS
 
 T = TypeVar("T")
@@ -30,9 +30,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unguarded", action="store_true", help="the negative control: without the ledger")
     parser.add_argument("--matrix", action="store_true", help="every failpoint with every kind of wish instead")
+    parser.add_argument("--scale", choices=scale.SCALES, help="many at once instead")
+    parser.add_argument("--n", type=int, help="how many, with --scale")
     given = parser.parse_args()
     if given.matrix:
         return go_through_the_matrix()
+    if given.scale:
+        return try_with_many(given.scale, given.n)
     worker = rig.UNGUARDED if given.unguarded else rig.GUARDED
     verdict = run(rig.run(TIERS[given.tier], given.seed, worker=worker))
     report = verdict.report
@@ -64,6 +68,15 @@ def go_through_the_matrix() -> int:
         f"{len(outcome.reached)} of {len(matrix.CELLS)} cells, {len(outcome.violations)} violations; {outcome.folder}"
     )
     return 1 if outcome.violations else 2 if outcome.missed else 0
+
+
+def try_with_many(name: str, n: int | None) -> int:
+    figures, broken = run(scale.run(name, n))
+    for what, value in figures.items():
+        print(f"{what:<32} {value}")
+    for violation in broken:
+        print("BROKEN", violation)
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -111,28 +111,34 @@ async def whole(town: Town) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["complaint", "parcel"])
-async def test_R5_a_worker_that_slept_while_another_finished_changes_nothing(town: Town, kind: str) -> None:
-    """SIGSTOP with eight calls in flight, longer than the heartbeat; another worker settles them; SIGCONT."""
-    customers = [f"r5_{kind}_{n}~hold" for n in range(8)]
+async def test_R5_a_worker_that_slept_while_another_finished_changes_nothing(
+    town: Town, kind: str, round_: int, record_property: Callable[[str, object], None]
+) -> None:
+    """SIGSTOP with eight calls in flight, longer than the heartbeat; another worker settles them; SIGCONT. Fifty
+    pauses: `make test ARGS='tests/faults/test_recovery.py -k R5 --rounds 25'`."""
+    whose = f"r5_{kind}_{round_}_"
+    customers = [f"{whose}{n}~hold" for n in range(8)]
     await asyncio.gather(*(town.customer(c) for c in customers))
     await town.stack.kill("worker2")
     asking = [asyncio.create_task(town.until_answered(c, kind)) for c in customers]
-    await town.until(lambda: len(town.calls(f"r5_{kind}")) == len(customers))
+    await town.until(lambda: len(town.calls(whose)) == len(customers))
     sleeping = town.stack.pause("worker1")
     try:
         await town.stack.start("worker2")
-        await town.until(lambda: "open" not in town.verdicts(f"r5_{kind}").values(), within_s=60)
-        before = town.verdicts(f"r5_{kind}")
+        # Asleep inside a transaction it keeps its locks, until Postgres ends that one after a minute.
+        took = await town.until(lambda: "open" not in town.verdicts(whose).values(), within_s=120)
+        record_property("seconds until another had finished", round(took, 1))
+        before = town.verdicts(whose)
     finally:
         send(sleeping, signal.SIGCONT)
     late = """SELECT v.effect_id FROM effect_events v JOIN effects e ON e.id = v.effect_id
               WHERE v.state = 'late' AND e.customer_id LIKE %s"""
-    await town.until(lambda: town.rows(late, f"r5_{kind}%"))
+    await town.until(lambda: town.rows(late, f"{whose}%"))
     await asyncio.gather(*asking)
 
-    assert town.verdicts(f"r5_{kind}") == before
+    assert town.verdicts(whose) == before
     assert set(before.values()) == {"confirmed" if kind == "complaint" else "unknown"}
-    done = [c["customer"] for c in town.calls(f"r5_{kind}") if c["executed"]]
+    done = [c["customer"] for c in town.calls(whose) if c["executed"]]
     assert sorted(done) == sorted(customers)
 
 
@@ -219,16 +225,20 @@ async def test_O3_readiness_names_what_is_down_and_life_goes_on(
     assert (await town.http.get("/healthz")).status_code == 200
 
 
-async def test_R8_a_poisoned_message_blocks_nobody(town: Town, record_property: Callable[[str, object], None]) -> None:
-    """Five in a hundred call a system that never answers, or say what nobody can read; the others do not wait."""
+async def test_R8_a_poisoned_message_blocks_nobody(
+    town: Town, record_property: Callable[[str, object], None], pytestconfig: pytest.Config
+) -> None:
+    """Five in a hundred call a system that never answers, or say what nobody can read; the others do not wait. Of 300:
+    `make test ARGS='tests/faults/test_recovery.py -k R8 --examples 300'`."""
+    n = pytestconfig.getoption("--examples") or 40
 
     async def one(customer: str) -> float:
         begun = time.monotonic()
         await town.until_answered(customer, "ticket")
         return time.monotonic() - begun
 
-    async def many(prefix: str) -> float:
-        customers = [f"r8_{prefix}_{n}" for n in range(40)]
+    async def many(prefix: str, n: int = n) -> float:
+        customers = [f"r8_{prefix}_{n}" for n in range(n)]
         gate = asyncio.Semaphore(8)
 
         async def gated(customer: str) -> float:
@@ -238,18 +248,18 @@ async def test_R8_a_poisoned_message_blocks_nobody(town: Town, record_property: 
 
         return statistics.quantiles(await asyncio.gather(*map(gated, customers)), n=20)[-1]
 
-    await many("first")  # after the test before, workers find their way back
+    await many("first", 40)  # after the test before, workers find their way back
     clean = await many("clean")
-    poisoned = [f"r8_poison_{n}~!{fault}" for n, fault in enumerate(("hang", "garbage"))]
+    poisoned = [f"r8_poison_{i}~!{('hang', 'garbage')[i % 2]}" for i in range(max(2, n // 20))]
     await asyncio.gather(*(town.customer(c) for c in poisoned))
     asking = [asyncio.create_task(town.until_answered(c, "complaint")) for c in poisoned]
     await town.until(lambda: len({c["customer"] for c in town.calls("r8_poison")}) == len(poisoned))
     with_poison = await many("poisoned")
     in_flight = sum(not a.done() for a in asking)
-    record_property("p95 clean, poisoned (s)", (round(clean, 2), round(with_poison, 2)))
+    record_property("p95 clean, poisoned (s); poison left", (round(clean, 2), round(with_poison, 2), in_flight))
     for ask in asking:
         ask.cancel()
-    assert in_flight == len(poisoned), "the poison was over before the others were"
+    assert in_flight == len(poisoned) or (in_flight and n > 40), "the poison was over before the others were"
     assert with_poison < 3 * clean + 0.5  # 1.5 is meant; the machine may be busy
     assert set(town.verdicts("r8_poisoned").values()) == {"confirmed"}
 
