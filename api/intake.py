@@ -64,9 +64,7 @@ async def take(services: Services, organisation: OrganisationId, new: NewInterac
             await count_replay(services.db, organisation, new.mode, services.now())
     if claimed.interaction.answer is not None:
         return Taken(claimed.interaction, claimed.interaction.answer, replayed=True)
-    ref = InteractionRef(
-        organisation=organisation, interaction_id=claimed.interaction.id, mode=claimed.interaction.mode
-    )
+    ref = _ref(organisation, claimed.interaction)
     try:
         await _work(services, claimed.interaction, ref, wait)
     except DependencyDown:
@@ -108,12 +106,35 @@ async def work_on(services: Services, organisation: OrganisationId, interaction:
     with Temporal's state, did not end the interaction. What is running is left alone.
 
     Raises `DependencyDown`."""
-    ref = InteractionRef(organisation=organisation, interaction_id=interaction.id, mode=interaction.mode)
+    ref = _ref(organisation, interaction)
     async with _temporal_errors():
         with contextlib.suppress(WorkflowAlreadyStartedError):  # it completed in this moment
             await services.temporal.start_workflow(
                 InteractionWorkflow.run, ref, rpc_timeout=START_WITHIN, **_options(services, interaction, ref)
             )
+
+
+async def begin_anew(services: Services, organisation: OrganisationId, interaction: Interaction) -> None:
+    """A new run of an interaction, from its row, whatever Temporal remembers of it: for a database that was set back.
+
+    Raises `DependencyDown`."""
+    ref = _ref(organisation, interaction)
+    anew = {
+        **_options(services, interaction, ref),
+        "id_conflict_policy": WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+        "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    }
+    async with _temporal_errors():
+        await services.temporal.start_workflow(InteractionWorkflow.run, ref, rpc_timeout=START_WITHIN, **anew)
+
+
+def _ref(organisation: OrganisationId, interaction: Interaction) -> InteractionRef:
+    return InteractionRef(
+        organisation=organisation,
+        interaction_id=interaction.id,
+        mode=interaction.mode,
+        blocked_by=interaction.blocked_by,
+    )
 
 
 def _options(services: Services, interaction: Interaction, ref: InteractionRef) -> Json:

@@ -43,6 +43,8 @@ class InteractionRef(Value):
     interaction_id: InteractionId
     mode: Mode = Mode.SHADOW
     """An unreadable mode reads as shadow: nothing happens."""
+    blocked_by: str | None = None
+    """Why a person finishes it from the start, such as `restored`; nothing is judged or done before."""
 
 
 class PlannedEffect(Value):

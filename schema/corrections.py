@@ -10,7 +10,9 @@ from schema.session import Session
 _STANDING = text(
     """
     SELECT (SELECT count(*) FROM effects e
-            WHERE e.organisation = :organisation AND e.interaction_id = :interaction_id) AS begun,
+            WHERE e.organisation = :organisation AND e.interaction_id = :interaction_id)
+         + (SELECT count(*) FROM interactions i WHERE i.organisation = :organisation AND i.id = :interaction_id
+                AND i.blocked_by IS NOT NULL) AS begun,
            (SELECT count(*) FROM decisions d
             WHERE d.organisation = :organisation AND d.interaction_id = :interaction_id
                 AND d.stage LIKE 'corrected:%') AS corrected

@@ -60,6 +60,7 @@ class InteractionRow(OrganisationRow, table=True):
     fingerprint: str
     body_fields: Json = Field(sa_type=JSONB)
     workflow_id: str
+    blocked_by: str | None
     status: str
     intent: str | None
     confidence: float | None
@@ -94,11 +95,13 @@ class Interaction:
     created_at: datetime
     answered_at: datetime | None
     finished_at: datetime | None
+    blocked_by: str | None = None
+    """Why a person must finish it, whatever the agent would do: a code."""
 
 
 COLUMNS = (
     "organisation, id, customer_id, request_id, conversation_id, channel, mode, message, workflow_id, status, intent,"
-    " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at"
+    " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at, blocked_by"
 )
 
 
@@ -123,4 +126,5 @@ def read_interaction(row: Record) -> Interaction:
         created_at=row.created_at,
         answered_at=row.answered_at,
         finished_at=row.finished_at,
+        blocked_by=row.blocked_by,
     )

@@ -75,9 +75,11 @@ class Answered:
 _CLAIM = text(
     f"""
     INSERT INTO interactions (organisation, id, customer_id, request_id, conversation_id, channel, mode, message,
-                              fingerprint, body_fields, workflow_id, status, created_at)
+                              fingerprint, body_fields, workflow_id, status, created_at, blocked_by)
     SELECT c.organisation, :id, c.id, :request_id, coalesce(v.id, c.conversation_id), :channel, :mode, :message,
-           :fingerprint, :body_fields, :workflow_id, 'running', :created_at
+           :fingerprint, :body_fields, CAST(:workflow_id AS varchar), 'running', :created_at,
+           (SELECT 'restored' FROM lost_requests l
+            WHERE l.organisation = :organisation AND l.workflow_id = CAST(:workflow_id AS varchar) AND l.acted)
     FROM customers c LEFT JOIN conversations v
         ON v.organisation = c.organisation AND v.customer_id = c.id AND v.id = :conversation_id
     WHERE c.organisation = :organisation AND c.id = :customer_id

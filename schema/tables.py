@@ -22,6 +22,7 @@ from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
 from schema.organisations import OrganisationTableRow
 from schema.refunds import RefundRow
+from schema.restored import LostRequestRow
 from schema.rollups import MetricDayRow, MetricHourRow, MetricWatermarkRow
 from schema.tickets import TicketRow
 from schema.wakes import HandoffWakeRow
@@ -40,6 +41,7 @@ ALL_ROWS: tuple[type[Row], ...] = (
     RefundRow,
     TicketRow,
     InteractionRow,
+    LostRequestRow,
     DecisionRow,
     EffectRow,
     EffectEventRow,

@@ -136,9 +136,16 @@ class House:
 
 @contextlib.asynccontextmanager
 async def open_house(
-    database_url: str, temporal_address: str, data_dir: Path, *, settings: dict[str, Any] | None = None, **parts: Any
+    database_url: str,
+    temporal_address: str,
+    data_dir: Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    client: Client | None = None,
+    **parts: Any,
 ) -> AsyncIterator[House]:
-    """Everything running; torn down at the end. `parts` replace what the worker's activities are given."""
+    """Everything running; torn down at the end. `parts` replace what the worker's activities are given; with `client`
+    it goes on in the namespace of another house."""
     smtp_port = free_port()
     loaded = Settings.load(
         override={
@@ -162,7 +169,7 @@ async def open_house(
         }
     )
     db = Database(database_url)
-    client = await own_namespace(temporal_address)
+    client = client or await own_namespace(temporal_address)
     app = create_app(loaded, client)
     async with (
         mail_sink(data_dir / "mail", smtp_port),

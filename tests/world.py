@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx2
@@ -59,7 +59,7 @@ class World:
             return
         await _send(writer, 200, {"ticketId": f"tkt_{key}"})
 
-    def tool(self, *, idempotent: bool, timeout_s: float = 2.0) -> Tool[CreateTicketArguments]:
+    def tool(self, *, idempotent: bool, timeout_s: float = 2.0, can_tell: bool = False) -> Tool[CreateTicketArguments]:
         """`create_ticket`, but in this outside system."""
         return Tool(
             name="create_ticket",
@@ -67,9 +67,13 @@ class World:
             arguments=CreateTicketArguments,
             run=self._call,
             idempotent=idempotent,
+            find=self._find if can_tell else None,
             timeout=create_ticket.timeout.__class__(seconds=timeout_s),
             preview=create_ticket.preview,
         )
+
+    async def _find(self, key: str, extra: Mapping[str, object]) -> Json | None:
+        return {"ticketId": f"tkt_{key}"} if key in self.done else None
 
     async def _call(self, arguments: CreateTicketArguments, call: ToolCall, ports: Ports) -> Json:
         """What a careful adapter does: every failure says what is known about the effect."""

@@ -64,7 +64,8 @@ class InteractionWorkflow:
         return InteractionResult(status=status, outcome=self._verdict.outcome, intent=self._verdict.intent)
 
     async def _tell_the_story(self) -> InteractionStatus:
-        committed = await self._go_on(self._judge())
+        blocked_by = self._start.blocked_by
+        committed = Committed(blocked_by=blocked_by) if blocked_by else await self._go_on(self._judge())
         while committed.blocked_by:
             committed = await self._let_a_person_finish(committed.blocked_by)
         self._answered = self._answered or committed.status

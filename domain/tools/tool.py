@@ -1,6 +1,6 @@
 """What a tool is. One file per tool; `domain.tools.ALL_TOOLS` lists them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -65,6 +65,10 @@ class Tool(Generic[A]):
     """It carries the reply to the customer: it runs after the reply was checked, never before."""
     undo: str | None = None
     """The tool that takes it back, if one does."""
+    find: Callable[[str, Mapping[str, object]], Awaitable[Json | None]] | None = None
+    """What `run` returned under a key, or None if nothing ever happened under it; for systems that can tell. Gets the
+    key and `Ports.extra`. Asked when our own record of a call may be missing. Raises `ToolFailure` if it cannot
+    tell."""
     timeout: timedelta = timedelta(seconds=10)
     risk: Risk = Risk.LOW
     money: Callable[[A], Money | None] = lambda _: None

@@ -33,6 +33,7 @@ from schema.interactions import InteractionRepository
 from schema.invoices import InvoiceRepository
 from schema.notifications import NotificationRepository
 from schema.organisations import OrganisationRepository
+from schema.restored import RestoredRepository
 from schema.rollups import RollupRepository
 from schema.session import APP_ROLE, Database, Session
 from schema.tables import ALL_ROWS
@@ -75,6 +76,7 @@ async def something_in_every_table(db: Database, organisation: OrganisationId) -
         office = Calendar(id="office", opening_hours="Mo-Fr 09:00-17:00")
         await CalendarRepository(session).publish(NewCalendar(office), by="ci", at=NOW)
         await WakeRepository(session).wake((await handoff(session)).id, NOW)
+        await RestoredRepository(session).lose("interaction:lost", acted=True, at=NOW)
         ids = await decided(session)
         effects = EffectRepository(session)
         (effect_id,) = await effects.reserve([mail(ids)])
