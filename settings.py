@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     audit_checkpoint_dir: str = ""
     """Folder checkpoints of the audit are kept in, best on another machine's disk; the same for every worker and API
     process. Empty: `audit` in `HOLDFAST_DATA_DIR`."""
+    tombstone_dir: str = ""
+    """Folder that remembers which customers were erased, so that a restored backup brings nobody back; not part of the
+    database's backups, and the same for every worker. Empty: `tombstones` in `HOLDFAST_DATA_DIR`."""
     local: bool = False
     """Accept calls without a key as the demo organisation's administrator. Refused unless `HOLDFAST_API_HOST` is
     a loopback address."""
@@ -261,6 +264,11 @@ class Settings(BaseSettings):
     def audit_folder(self) -> Path:
         """Where checkpoints are kept."""
         return Path(self.audit_checkpoint_dir) if self.audit_checkpoint_dir else self.data_dir / "audit"
+
+    @property
+    def tombstone_folder(self) -> Path:
+        """Where tombstones are kept."""
+        return Path(self.tombstone_dir) if self.tombstone_dir else self.data_dir / "tombstones"
 
     @property
     def outbound_allowed(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from activities.carriers import Carriers
 from activities.clocks import ClockActivities
 from activities.decisions import DecisionActivities
 from activities.deliveries import DeliveryActivities
+from activities.erasures import ErasureActivities
 from activities.handoffs import HandoffActivities
 from activities.replies import ReplyActivities
 from activities.rollups import RollupActivities
@@ -35,6 +36,7 @@ from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.no_mail import NoMailGateway
 from adapters.gateways.outside import OutsideClient
 from adapters.gateways.smtp import SmtpMailGateway
+from adapters.gateways.tombstone_file import TombstoneFiles
 from adapters.gateways.webhook import HttpWebhookGateway
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
@@ -149,6 +151,7 @@ def build_worker(
     deliveries = DeliveryActivities(db, carriers=carriers, now=now_, failpoints=points)
     kept = CheckpointFiles(settings.audit_folder)
     audit = AuditActivities(db, now=now_, failpoints=points, signer=parts.signer, checkpoints=kept)
+    erasures = eraser(settings, db, parts)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -167,6 +170,8 @@ def build_worker(
             deliveries.give_up,
             rollups.roll,
             audit.seal,
+            erasures.erase,
+            erasures.finish,
         ],
         max_cached_workflows=settings.worker_cached_workflows,
         max_concurrent_activities=settings.worker_activities,
@@ -174,6 +179,17 @@ def build_worker(
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         graceful_shutdown_timeout=settings.graceful_stop,
         deployment_config=deployment(settings.deployment_name, settings.build_id),
+    )
+
+
+def eraser(settings: Settings, db: Database, parts: Parts) -> ErasureActivities:
+    """What forgets customers."""
+    return ErasureActivities(
+        db,
+        tombstones=TombstoneFiles(settings.tombstone_folder),
+        id_key=settings.id_key.get_secret_value().encode(),
+        now=parts.now,
+        failpoints=parts.failpoints,
     )
 
 
@@ -196,6 +212,7 @@ async def run_worker(settings: Settings, *, client: Client | None = None, stop: 
         # Learning takes seconds, the first time: inside a workflow task it would hold everything else up.
         if isinstance(parts.intents, EmbeddedIntentModel):
             await asyncio.to_thread(parts.intents.warm)
+        await forget_again(eraser(settings, db, parts), stop)
         async with build_worker(settings, client, db, parts), signs_of_life(db, settings.task_queue):
             await _say_which_release(settings, client)
             await stop.wait()
@@ -240,6 +257,19 @@ async def _leave(heartbeats: Heartbeats, worker_id: str, beating: asyncio.Task[N
     await asyncio.wait({beating})  # a last beat must not come after the farewell
     with contextlib.suppress(HoldfastError):
         await heartbeats.stop(worker_id)
+
+
+async def forget_again(erasures: ErasureActivities, stop: asyncio.Event) -> None:
+    """Nobody works on a database that was restored from before an erasure until that is done again."""
+    while not stop.is_set():
+        try:
+            if again := await erasures.reapply():
+                logging.getLogger(__name__).warning("erased customers were there again", extra={"erased": again})
+            return
+        except HoldfastError as error:
+            logging.getLogger(__name__).warning("erasures cannot be looked at yet", extra={"code": error.code})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_S)
 
 
 async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:

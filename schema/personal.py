@@ -1,4 +1,4 @@
-"""Where personal data may stand. `docs/security/data-protection.md` says why; nowhere else, a test looks for it."""
+"""Where personal data may stand. `docs/security/data-protection.md` says why; a test finds it nowhere else."""
 
 PERSONAL = frozenset(
     {
@@ -22,6 +22,7 @@ PERSONAL = frozenset(
         "effects.arguments",
         "effects.customer_id",
         "effects.subject",
+        "erasures.customer_id",
         "handoff_approvals.note",
         "handoff_events.details",
         "handoff_revisions.changes",

@@ -12,6 +12,7 @@ from schema.customers import CustomerRow
 from schema.decisions import DecisionRow
 from schema.delivery_rows import DeliveryEventRow, DeliveryRow, DeliveryVersionRow
 from schema.effect_rows import EffectEventRow, EffectRow
+from schema.erasures import ErasureRow
 from schema.events import WebhookEventRow
 from schema.handoff_claims import HandoffPresenceRow
 from schema.handoff_rows import HandoffEventRow, HandoffRow
@@ -59,6 +60,7 @@ ALL_ROWS: tuple[type[Row], ...] = (
     NotificationRow,
     NotificationReadRow,
     ConsentRow,
+    ErasureRow,
     DeliveryRow,
     DeliveryEventRow,
     DeliveryVersionRow,

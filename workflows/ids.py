@@ -18,6 +18,7 @@ DELIVERY_WORKFLOW = "delivery"
 AUDIT_SEAL_WORKFLOW = "audit-seal"
 """The same for `AuditSealWorkflow`."""
 ROLLUP_WORKFLOW = "rollup"
+ERASURE_WORKFLOW = "erasure"
 
 _OPAQUE = re.compile(
     r"(?:cust|customer|client|acct|account|user|usr|req|request|msg|evt|event|ord|order|inv|invoice|tick|ticket|int|cnv|http)"
@@ -44,6 +45,10 @@ def interaction(organisation: OrganisationId, customer: str, request: str, key: 
 
 def handoff(organisation: OrganisationId, handoff_id: HandoffId) -> str:
     return f"handoff:{organisation}:{handoff_id}"
+
+
+def erasure(organisation: OrganisationId, erasure_id: str) -> str:
+    return f"erasure:{organisation}:{erasure_id}"
 
 
 def delivery(organisation: OrganisationId, delivery_id: DeliveryId) -> str:

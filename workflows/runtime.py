@@ -24,6 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from workflows.attributes import SEARCH_ATTRIBUTES
 from workflows.audit import AuditSealWorkflow
 from workflows.delivery import DeliveryWorkflow
+from workflows.erasure import ErasureWorkflow
 from workflows.handoff import HandoffWorkflow
 from workflows.interaction import InteractionWorkflow
 from workflows.rollup import RollupWorkflow
@@ -35,6 +36,7 @@ WORKFLOWS: tuple[type, ...] = (
     DeliveryWorkflow,
     AuditSealWorkflow,
     RollupWorkflow,
+    ErasureWorkflow,
 )
 
 SANDBOX = LeanSandbox(

@@ -79,6 +79,9 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"operator", "builder", "auditor"}),
     ("get", "/customers/{customerId}/invoices"): (
         "/customers/cust_scopes/invoices", None, {"operator", "builder", "auditor"}),
+    ("post", "/customers/{customerId}/erase"): ("/customers/cust_missing/erase", {}, {"admin"}),
+    ("get", "/erasures/{erasureId}"): ("/erasures/ers_missing0", None, {"operator", "auditor"}),
+    ("get", "/customers/{customerId}/export"): ("/customers/cust_scopes/export", None, {"operator", "auditor"}),
     ("get", "/effects/{effectId}"): ("/effects/eff_missing0", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/effects"): ("/customers/cust_scopes/effects", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/consents"): (

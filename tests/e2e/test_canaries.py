@@ -25,6 +25,7 @@ from tests.temporal import dev_server, free_port
 from workflows.runtime import connect
 
 OVER_LIMIT = 48_000
+PAGES = ("interactions", "conversations", "handoffs", "deliveries", "effects")
 
 
 @dataclass
@@ -39,6 +40,14 @@ class Told:
     """Everything else: where nothing may be found."""
     later: dict[str, bytes] = field(default_factory=dict)
     """What the API says when it is asked again."""
+    exported: bytes = b""
+    """The customer's own export, before the erasure."""
+    erased: dict[str, bytes] = field(default_factory=dict)
+    """Every column of the database after the erasure, and the places again."""
+    opened: dict[str, int] = field(default_factory=dict)
+    """The status of every page about the customer after the erasure."""
+    whole: bool = False
+    """Whether the audit still verifies then."""
 
 
 @dataclass
@@ -195,6 +204,19 @@ class Story:
         answer = await self.house.http.get("/interactions", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200
 
+    async def forgotten(self) -> dict[str, int]:
+        """Erased; then every page about the customer, by its path."""
+        paths = [
+            f"/{table}/{row}" for table in PAGES for (row,) in self.owner.execute(f"SELECT id FROM {table}".encode())
+        ]
+        receipt = await self.post(f"/customers/{self.c.email('customer id')}/erase", {"requestId": "e1"}, 202)
+        async with asyncio.timeout(30):
+            while not (await self.house.http.get(f"/erasures/{receipt['id']}")).json().get("erasedAt"):
+                await asyncio.sleep(0.05)
+        for row in self.owner.execute("SELECT id FROM interactions WHERE mode = 'live'").fetchall():
+            await self.house.until_finished(str(row[0]))
+        return {path: (await self.house.http.get(path)).status_code for path in paths}
+
 
 async def _later(house: House) -> dict[str, bytes]:
     """What anybody is shown afterwards of what was told once."""
@@ -246,6 +268,10 @@ async def told(
             canaries, {**story.secrets, "id key": ID_KEY, "payload key": PAYLOAD_KEY, **_keyset()}, columns(owner)
         )
         result.later = await _later(house)
+        result.exported = (await house.http.get(f"/customers/{canaries.email('customer id')}/export")).content
+        result.opened = await story.forgotten()
+        result.whole = (await house.http.get("/audit/verify")).json()["ok"]
+        result.erased = columns(owner)
         await server.stop()
         result.places = {
             **files(state),
@@ -287,6 +313,25 @@ def test_control_what_is_said_is_stored_where_it_belongs(told: Told) -> None:
     """Without this, a story that says nothing would pass."""
     found = set[str]().union(*(told.canaries.found_in(content) for content in told.stored.values()))
     assert set(told.canaries.words) - found == STORED_NOWHERE & set(told.canaries.words) == STORED_NOWHERE
+
+
+def test_D4_after_an_erasure_nothing_of_them_is_in_the_database(told: Told) -> None:
+    """What an operator wrote about a webhook is not about the customer."""
+    found = {column: slots for column, content in told.erased.items() if (slots := told.canaries.found_in(content))}
+    assert found == {"webhook_endpoints.description": {"webhook description"}}
+
+
+def test_D4_every_run_still_opens_and_the_audit_still_verifies(told: Told) -> None:
+    assert {path: status for path, status in told.opened.items() if status != 200} == {}
+    assert len(told.opened) > 30
+    assert told.whole
+
+
+def test_D5_the_export_is_all_of_it_and_names_no_means_of_ours(told: Told) -> None:
+    bundle = json.loads(told.exported)
+    assert bundle["counts"] == {name: len(bundle[name]) for name in bundle["counts"]}
+    about_them = told.canaries.found_in(b"".join(told.stored.values())) - {"webhook description"}
+    assert told.canaries.found_in(told.exported) == about_them
 
 
 def test_D2_secrets_are_nowhere_and_are_never_shown_again(told: Told) -> None:

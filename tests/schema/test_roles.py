@@ -40,7 +40,7 @@ def installation(postgres: PostgresServer) -> Iterator[Installation]:
             f"CREATE ROLE {stranger} LOGIN",
             f"ALTER DATABASE {postgres.name(url)} OWNER TO {owner}",
             # On a server of its own the migration makes these roles itself; here other tests already did.
-            f"GRANT holdfast_app, holdfast_lookup TO {owner}",
+            f"GRANT holdfast_app, holdfast_lookup, holdfast_eraser TO {owner}",
             f"GRANT holdfast_app TO {login}",
         ):
             admin.execute(statement.encode())

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from domain.calendar import Calendar
 from domain.consent import Consent
+from domain.erasure import Tombstone
 from domain.errors import Conflict
 from domain.interaction import EffectState
 from domain.values import DeliveryId, Money, OrganisationId, Priority, RequestId
@@ -19,7 +20,7 @@ from domain.webhook import DomainEvent, EndpointKind, EventType, NewNotification
 from schema.api_keys import ApiKeyRepository
 from schema.approvals import ApprovalRepository, NewLink
 from schema.audit import AuditEvent, AuditRepository
-from schema.base import METADATA
+from schema.base import METADATA, new_id
 from schema.calendars import CalendarRepository, NewCalendar
 from schema.consents import ConsentRepository
 from schema.conversations import ConversationRepository
@@ -27,6 +28,7 @@ from schema.dead_letters import Correction, DeadLetterRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.effect_list import list_effects
 from schema.effects import EffectRepository
+from schema.erasures import ErasureRepository
 from schema.events import EventRepository
 from schema.handoff_claims import HandoffClaims
 from schema.interactions import InteractionRepository
@@ -117,6 +119,8 @@ async def _something_outgoing(session: Session, delivered: DeliveryId) -> None:
     await EventRepository(session).record(DomainEvent(EventType.PING, "whk_1", NOW))
     await notifications.notify(NewNotification(NotificationKind.PING, "whk_1", NOW))
     await notifications.mark_read((await notifications.list("ana")).items[0].id, "ana", NOW)
+    stone = Tombstone(id=new_id("ers"), organisation=session.organisation, subject="hash", by="ana", at=NOW)
+    await ErasureRepository(session).request(stone, ANNA, "hash")
     await ConsentRepository(session).say(ANNA, "email", Consent.GRANTED, "ana", NOW)
     await session.run(text("UPDATE deliveries SET message_id = '<1@x>' WHERE id = :id"), id=delivered)
     await DeliveryRepository(session).bounced("<1@x>", "dsn_5_1_1", "operators", NOW)

@@ -1,0 +1,67 @@
+"""A customer is to be forgotten: put on record, then done by a workflow, and safe to ask for again."""
+
+from datetime import timedelta
+
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from api.auth import Caller
+from api.deps import Services
+from domain.erasure import ErasureRef, Tombstone, hashed
+from domain.errors import DependencyDown, RequestIdReused
+from domain.values import CustomerId, RequestId
+from schema.audit import AuditEvent, AuditRepository
+from schema.base import new_id
+from schema.customers import CustomerRepository
+from schema.erasures import Erasure, ErasureRepository
+from workflows import ids
+from workflows.erasure import ErasureWorkflow
+from workflows.options import TASK_TIMEOUT
+
+START_WITHIN = timedelta(seconds=5)
+
+
+async def ask_to_erase(services: Services, caller: Caller, customer_id: CustomerId, key: RequestId) -> Erasure:
+    """On record and under way when this returns. Raises `CustomerNotFound`, `RequestIdReused`, `DependencyDown`."""
+    erasure = await _on_record(services, caller, customer_id, key)
+    if erasure.finished_at is None:
+        await _work_on(services, caller, erasure)
+    return erasure
+
+
+async def _on_record(services: Services, caller: Caller, customer_id: CustomerId, key: RequestId) -> Erasure:
+    at, organisation = services.now(), caller.organisation
+    # Both are the caller's words: what outlives the erasure must not bring them back.
+    subject, request = (hashed(organisation, words, services.id_key) for words in (customer_id, f"request\0{key}"))
+    stone = Tombstone(id=new_id("ers"), organisation=organisation, subject=subject, by=caller.name, at=at)
+    async with services.db.transaction(organisation) as session:
+        erasures = ErasureRepository(session)
+        found = await erasures.find(request)
+        if found is None:
+            await CustomerRepository(session).get(customer_id)
+            found = await erasures.request(stone, customer_id, request)
+            event = AuditEvent(at, caller.name, "customer.erasure_requested", found.id)
+            await AuditRepository(session).append(event)
+    if found.subject != subject:
+        raise RequestIdReused("this request id was used for another customer", fields=["customerId"])
+    return found
+
+
+async def _work_on(services: Services, caller: Caller, erasure: Erasure) -> None:
+    """What runs already is left alone, what was lost with Temporal's state begins again."""
+    try:
+        await services.temporal.start_workflow(
+            ErasureWorkflow.run,
+            ErasureRef(organisation=caller.organisation, erasure_id=erasure.id),
+            id=ids.erasure(caller.organisation, erasure.id),
+            task_queue=services.task_queue,
+            task_timeout=TASK_TIMEOUT,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            rpc_timeout=START_WITHIN,
+        )
+    except WorkflowAlreadyStartedError:
+        return
+    except (RPCError, RuntimeError) as error:
+        raise DependencyDown("the request is stored; repeat it", dependency="temporal") from error
