@@ -116,6 +116,13 @@ class Settings(BaseSettings):
     which ends a transaction that is idle for a minute."""
     max_body_bytes: int = Field(65_536, ge=1024, le=64 * 1024 * 1024)
     """Larger request bodies are refused with 413."""
+    rate_limit: int = Field(1000, ge=1, le=1_000_000)
+    """Requests an organisation may send within `HOLDFAST_RATE_LIMIT_WINDOW`, over all its keys, unless it has a limit
+    of its own (`organisations.rate_limit`). More is 429."""
+    rate_limit_key_percent: int = Field(80, ge=1, le=100)
+    """How much of it one key may use."""
+    rate_limit_window: timedelta = Field(timedelta(seconds=10), ge=timedelta(seconds=1), le=timedelta(hours=1))
+    """The window limits are counted in; a limit that was not used is there at once."""
     temporal_ui_url: str = ""
     """Where people open Temporal's Web UI; answers then link to it. Empty: no links."""
     console_url: str = ""
@@ -183,7 +190,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsInvalid(_explain(cls, error)) from None
 
-    @field_validator("graceful_stop", "chat_wait", "export_stall", mode="before")
+    @field_validator("graceful_stop", "chat_wait", "export_stall", "rate_limit_window", mode="before")
     @classmethod
     def _plain_seconds(cls, value: object) -> object:
         """`10` and `2.5` are seconds, as `PT10S` and `PT2.5S` are."""

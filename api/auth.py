@@ -11,8 +11,9 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.budgets import tell
 from api.deps import Services, get_services
-from domain.errors import KeyExpired, KeyRevoked, NotAuthenticated, ScopeMissing
+from domain.errors import KeyExpired, KeyRevoked, NotAuthenticated, RateLimited, ScopeMissing
 from domain.values import OrganisationId
 
 LOCAL_ORGANISATION = OrganisationId("demo")
@@ -63,13 +64,17 @@ async def caller(
         return _local_caller(request, services)
     if len(given) > 1 or credentials is None or not credentials.credentials.isascii():
         raise NotAuthenticated("send one bearer key")
-    key = await services.db.resolve_api_key(key_hash(credentials.credentials))
+    key = await services.db.admit_api_key(key_hash(credentials.credentials), services.limits)
     if key is None:
         raise NotAuthenticated("the key is not valid")
     if key.ended is not None:
         raise KeyExpired("its time is over") if key.ended == "expired" else KeyRevoked("this key was revoked")
-    services.uses.saw(key.organisation, key.key_id, services.now())
     structlog.contextvars.bind_contextvars(organisation=key.organisation)
+    tell(request, key.budgets)
+    if key.refused_by is not None:
+        wait_s = next(budget.retry_after_s for budget in key.budgets if budget.name == key.refused_by)
+        raise RateLimited("too many requests", limit=key.refused_by, retry_after=wait_s)
+    services.uses.saw(key.organisation, key.key_id, services.now())
     return _known(request, Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id))
 
 

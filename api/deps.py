@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from api.uses import Uses
 from domain.approval import ApprovalPolicy
+from domain.budget import Limits
 from domain.checkpoint import CheckpointKeys, CheckpointStore
 from domain.outside import NOBODY, AllowList
 from domain.ports import Failpoints, MailSink, SecretBox
@@ -40,6 +41,8 @@ class Services:
     """Calls from this machine need no key."""
     temporal_ui_url: str
     chat_wait: timedelta
+    limits: Limits
+    """What an organisation without a limit of its own may ask."""
     now: Callable[[], datetime]
     failpoints: Failpoints
     export_stall: timedelta = timedelta(seconds=30)

@@ -68,7 +68,7 @@ CODES: dict[str, Code] = {
     "edit_refused": Code(
         422, "The edited arguments cannot be approved; `reasons` and `issues` say why. Nothing changed."
     ),
-    "rate_limited": Code(429, "Too many requests; repeat after `Retry-After`."),
+    "rate_limited": Code(429, "Too many requests; `limit` says whose. Repeat after `Retry-After`; nothing ran."),
     "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),
     "payload_refused": Code(503, "What Temporal keeps cannot be opened with the keys of this server. Nothing changed."),
     "dependency_down": Code(503, "Something this server needs is away; repeat the same request after `Retry-After`."),
@@ -119,6 +119,8 @@ def _of_holdfast(_: ExceptionHandler, __: Request, error: HoldfastError) -> Prob
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return _of_anything(_, __, error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers = {"Retry-After": str(error.details.get("retry_after", RETRY_AFTER_S))}
     if status == HTTPStatus.UNAUTHORIZED:
         headers = {"WWW-Authenticate": "Bearer"}
     return problem(status, error.code, error.message, headers=headers, **_extras(error.details))

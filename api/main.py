@@ -20,6 +20,7 @@ from adapters.logs import configure_logs
 from adapters.payload_codec import codec_of
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import denials, errors, openapi
+from api.budgets import Budgets
 from api.correlation import Correlation
 from api.deps import Proof, Services
 from api.routes import (
@@ -48,6 +49,7 @@ from api.routes import errors as error_codes
 from api.sending import keep_sending
 from api.telling import keep_telling
 from api.uses import keep_noting
+from domain.budget import Limits
 from domain.outside import AllowList
 from domain.ports import Failpoints
 from schema.session import Database
@@ -135,6 +137,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
     ):
         app.include_router(noun.router)
     openapi.install(app)
+    app.add_middleware(Budgets)
     key = settings.id_key.get_secret_value().encode()
     app.add_middleware(Correlation, logged=lambda name: ids.opaque(name, key))
     return app
@@ -162,6 +165,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         temporal_ui_url=settings.temporal_ui_url.rstrip("/"),
         chat_wait=settings.chat_wait,
         export_stall=settings.export_stall,
+        limits=Limits(settings.rate_limit, settings.rate_limit_key_percent, settings.rate_limit_window),
         now=now,
         failpoints=failpoints,
         secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,

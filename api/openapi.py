@@ -39,6 +39,7 @@ RETRY_AFTER: Document = {"Retry-After": {"description": "Seconds.", "required": 
 HEADERS: dict[str, Document] = {
     "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
     "405": {"Allow": {"required": True, "schema": {"type": "string"}}},
+    "429": RETRY_AFTER,
     "503": RETRY_AFTER,
 }
 
@@ -74,7 +75,7 @@ def _problems(operation: Document) -> Iterator[str]:
     places = {parameter["in"] for parameter in operation.get("parameters", ())}
     yield "500"
     if "security" in operation:
-        yield from ("401", "403", "503")
+        yield from ("401", "403", "429", "503")
     if "requestBody" in operation:
         yield from ("400", "413", "415", "422")
     if places & {"query", "header"}:

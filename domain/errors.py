@@ -112,6 +112,13 @@ class ScopeMissing(HoldfastError):
     code = "scope_missing"
 
 
+class RateLimited(HoldfastError):
+    """`details["limit"]` names the limit, `details["retry_after"]` is in whole seconds."""
+
+    code = "rate_limited"
+    retryable = True
+
+
 class DependencyDown(HoldfastError):
     """`details["dependency"]` names it: `postgres` or `temporal`."""
 

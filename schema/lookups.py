@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import TextClause, text
 
+from domain.budget import Budget, Limits
 from domain.standing import Standing
 from domain.values import DeliveryId, HandoffId, OrganisationId
 
@@ -22,6 +23,16 @@ class ResolvedKey:
     scopes: tuple[str, ...]
     ended: Literal["expired", "revoked"] | None = None
     """Whoever sends an ended key had it once: they are told so, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedKey(ResolvedKey):
+    """The same, with how the limits stand after this request."""
+
+    budgets: tuple[Budget, ...] = ()
+    """The key's first; none where nothing can be counted, on a standby."""
+    refused_by: str | None = None
+    """The name of the limit that is used up, if one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,10 @@ class ToSeal:
 
 
 RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes, ended FROM resolve_key(:hash)")
+ADMIT_API_KEY = text(
+    "SELECT organisation, key_id, name, scopes, ended, most, ahead_s, key_most, key_ahead_s, refused_by"
+    " FROM admit_api_key(:hash, :most, :key_percent, :window_s)"
+)
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
@@ -72,6 +87,19 @@ class LookUps(ABC):
             return None
         row = rows[0]
         return ResolvedKey(OrganisationId(row.organisation), row.key_id, row.name, tuple(row.scopes), row.ended)
+
+    async def admit_api_key(self, key_hash: bytes, limits: Limits) -> AdmittedKey | None:
+        """The same as `resolve_api_key`, and one request more is counted for the key and its organisation."""
+        window_s = limits.window.total_seconds()
+        values = {"most": limits.most, "key_percent": limits.key_percent, "window_s": window_s}
+        rows = await self._look_up(ADMIT_API_KEY, hash=key_hash, **values)
+        if not rows:
+            return None
+        row = rows[0]
+        spent = (("key", row.key_most, row.key_ahead_s), ("organisation", row.most, row.ahead_s))
+        budgets = tuple(Budget(name, most, window_s, ahead) for name, most, ahead in spent if ahead is not None)
+        whose = OrganisationId(row.organisation)
+        return AdmittedKey(whose, row.key_id, row.name, tuple(row.scopes), row.ended, budgets, row.refused_by)
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""

@@ -17,6 +17,7 @@ class OrganisationTableRow(Row, table=True):
     id: str = Field(primary_key=True)
     name: str
     created_at: datetime = Field(sa_type=UtcTime)
+    rate_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ _PUT = text(
     RETURNING id, name, created_at
     """
 )
+_LIMIT = text("UPDATE organisations SET rate_limit = :most WHERE id = :organisation")
 _GET = text("SELECT id, name, created_at FROM organisations WHERE id = :organisation")
 
 
@@ -47,6 +49,11 @@ class OrganisationRepository:
         row = await self._session.first(_PUT, name=name, at=at)
         assert row is not None
         return _organisation(row)
+
+    async def limit(self, most: int | None) -> bool:
+        """Let it ask so much in a window, from the next request on; None: what the installation grants. False if there
+        is no such organisation."""
+        return await self._session.run(_LIMIT, most=most) == 1
 
     async def find(self) -> Organisation | None:
         row = await self._session.first(_GET)

@@ -22,6 +22,7 @@ from schema.invoices import InvoiceRow
 from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
 from schema.organisations import OrganisationTableRow
+from schema.rate_limits import RateLimitRow
 from schema.refunds import RefundRow
 from schema.restored import LostRequestRow
 from schema.rollups import MetricDayRow, MetricHourRow, MetricWatermarkRow
@@ -71,4 +72,5 @@ ALL_ROWS: tuple[type[Row], ...] = (
     MetricDayRow,
     MetricWatermarkRow,
     WorkerHeartbeatRow,
+    RateLimitRow,
 )

@@ -160,6 +160,7 @@ async def open_house(
             "outbound_allow": "127.0.0.1",
             "local": True,
             "data_dir": data_dir,
+            "rate_limit": 1_000_000,
             "graceful_stop": timedelta(seconds=1),
             "temporal_ui_url": "http://temporal.test",
             "smtp_host": "127.0.0.1",
