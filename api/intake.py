@@ -17,7 +17,6 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
-    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -35,7 +34,7 @@ from schema.rollups import count_replay
 from workflows import ids
 from workflows.attributes import CHANNEL, CONVERSATION, CUSTOMER, MODE, ORGANISATION, STATUS
 from workflows.interaction import InteractionWorkflow
-from workflows.options import TASK_TIMEOUT
+from workflows.options import TASK_TIMEOUT, fair_share
 
 START_WITHIN = timedelta(seconds=3)
 """How long Temporal may take to say that it holds a workflow whose answer nobody waits for any more."""
@@ -156,7 +155,7 @@ def _options(services: Services, interaction: Interaction, ref: InteractionRef) 
             ]
         ),
         "static_summary": f"{interaction.channel.value} message, {interaction.mode.value}",
-        "priority": Priority(fairness_key=ref.organisation),
+        "priority": fair_share(ref.organisation),
     }
 
 

@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 
 import structlog
-from temporalio.common import Priority
 from temporalio.service import RPCError
 
 from api.deps import Services
@@ -13,7 +12,7 @@ from domain.errors import HoldfastError
 from domain.values import DeliveryId, OrganisationId
 from schema.deliveries import DeliveryRepository
 from workflows import ids
-from workflows.options import TASK_TIMEOUT
+from workflows.options import TASK_TIMEOUT, fair_share
 
 AGAIN_S = 5.0
 """How often a process looks for deliveries nobody set going: one indexed query over rows that are normally none."""
@@ -37,7 +36,7 @@ async def set_going(services: Services, organisation: OrganisationId, *deliverie
                 start_signal="decided",
                 rpc_timeout=START_WITHIN,
                 static_summary="a delivery",
-                priority=Priority(fairness_key=organisation),
+                priority=fair_share(organisation),
             )
         except (RPCError, RuntimeError):
             return False

@@ -1,12 +1,28 @@
 """Named timeouts and retries. A step names the kind of work it is; nobody writes a number inline."""
 
+import hashlib
 from datetime import timedelta
 from typing import TypedDict
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
+
+from domain.values import OrganisationId
 
 TASK_TIMEOUT = timedelta(seconds=5)
 """How long a worker that died goes unnoticed in the middle of a step. Steps take milliseconds."""
+_LONGEST_KEY = 64
+"""In bytes; Temporal refuses what is longer."""
+
+
+def fair_share(organisation: OrganisationId) -> Priority:
+    """How an organisation's work queues: where there is a backlog, each organisation in it gets an equal share of the
+    workers, however much of the backlog is whose. Children and activities inherit it."""
+    key = organisation if len(organisation.encode()) <= _LONGEST_KEY else _hashed(organisation)
+    return Priority(fairness_key=key)
+
+
+def _hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 class LocalOptions(TypedDict):

@@ -211,7 +211,7 @@ class Story:
         ]
         receipt = await self.post(f"/customers/{self.c.email('customer id')}/erase", {"requestId": "e1"}, 202)
         async with asyncio.timeout(30):
-            while not (await self.house.http.get(f"/erasures/{receipt['id']}")).json().get("erasedAt"):
+            while not (await self.house.http.get(f"/erasures/{receipt['id']}")).json().get("erasedAt"):  # noqa: ASYNC110 - a server
                 await asyncio.sleep(0.05)
         for row in self.owner.execute("SELECT id FROM interactions WHERE mode = 'live'").fetchall():
             await self.house.until_finished(str(row[0]))
