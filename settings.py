@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     """How much of it one key may use."""
     rate_limit_window: timedelta = Field(timedelta(seconds=10), ge=timedelta(seconds=1), le=timedelta(hours=1))
     """The window limits are counted in; a limit that was not used is there at once."""
+    proxy_addresses: str = ""
+    """IP addresses of reverse proxies before the API, comma-separated. Everybody seems to come from there, so failures
+    to sign in are counted by account only; no header is believed. Loopback addresses need not be named."""
     temporal_ui_url: str = ""
     """Where people open Temporal's Web UI; answers then link to it. Empty: no links."""
     console_url: str = ""
@@ -223,6 +226,16 @@ class Settings(BaseSettings):
                 ) from None
         return keys
 
+    @field_validator("proxy_addresses")
+    @classmethod
+    def _addresses(cls, entries: str) -> str:
+        try:
+            for entry in _listed(entries):
+                ip_address(entry)
+        except ValueError:
+            raise ValueError("must be IP addresses, separated by commas") from None
+        return entries
+
     @field_validator("encryption_keyset")
     @classmethod
     def _a_keyset(cls, keyset: SecretStr) -> SecretStr:
@@ -281,6 +294,11 @@ class Settings(BaseSettings):
     def outbound_allowed(self) -> tuple[str, ...]:
         """The entries of `outbound_allow`."""
         return _listed(self.outbound_allow)
+
+    @property
+    def proxies(self) -> frozenset[str]:
+        """The entries of `proxy_addresses`."""
+        return frozenset(str(ip_address(entry)) for entry in _listed(self.proxy_addresses))
 
     @property
     def owner_database_url(self) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -11,9 +12,20 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api import cookies
 from api.budgets import tell
 from api.deps import Services, get_services
-from domain.errors import KeyExpired, KeyRevoked, NotAuthenticated, RateLimited, ScopeMissing
+from domain.errors import (
+    KeyExpired,
+    KeyRevoked,
+    NotAuthenticated,
+    PasswordChangeNeeded,
+    RateLimited,
+    ScopeMissing,
+    SessionOver,
+    StepUpNeeded,
+)
+from domain.signing_in import STEP_UP
 from domain.values import OrganisationId
 
 LOCAL_ORGANISATION = OrganisationId("demo")
@@ -34,22 +46,50 @@ KeyScope = Literal["ingest", "operator", "builder", "auditor", "admin"]
 
 
 @dataclass(frozen=True)
+class SignedIn:
+    """The session a caller has."""
+
+    id: str
+    operator_id: str
+    stepped_up_at: datetime | None
+    is_one_time: bool
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who is calling, for which organisation, and what they may do."""
 
     organisation: OrganisationId
     name: str
+    """What their acts are recorded under: the name of a key, the id of an operator."""
     scopes: frozenset[str]
     key_id: str = "local"
+    """What they came with: the id of a key, of an operator."""
+    session: SignedIn | None = None
+    """None: a program with a key, or this very machine."""
+    is_local: bool = False
+    """Let in without a key, for being on this machine."""
 
     def need(self, *scopes: Scope) -> None:
-        """Raises `ScopeMissing` unless the caller holds one of them, or is an admin."""
+        """Raises `ScopeMissing` unless the caller holds one of them, or is an admin; `PasswordChangeNeeded` for an
+        operator whose password somebody else knows."""
+        if self.session is not None and self.session.is_one_time:
+            raise PasswordChangeNeeded("change the one-time password first")
         if Scope.ADMIN not in self.scopes and not self.scopes & set(scopes):
-            raise ScopeMissing("this key lacks the scope", needs=[s.value for s in scopes])
+            raise ScopeMissing("this caller lacks the scope", needs=[s.value for s in scopes])
+
+    def need_proof(self, now: datetime) -> None:
+        """Raises `StepUpNeeded` unless whoever sits before the session gave the password within five minutes. A key is
+        its own proof."""
+        if self.session is None:
+            return
+        at = self.session.stepped_up_at
+        if at is None or now - at > STEP_UP:
+            raise StepUpNeeded("give the password again first", within=STEP_UP)
 
 
 def key_hash(key: str) -> bytes:
-    """What is stored of a key. A key has 32 random bytes, so a fast hash is enough."""
+    """What is stored of a key or a token. It has 32 random bytes, so a fast hash is enough."""
     return hashlib.sha256(key.encode()).digest()
 
 
@@ -58,13 +98,19 @@ async def caller(
     services: Annotated[Services, Depends(get_services)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
 ) -> Caller:
-    """The caller, or `NotAuthenticated`. Two credentials are none."""
+    """The caller, or `NotAuthenticated`. Two credentials are none; a key counts more than a cookie, which a browser
+    sends by itself."""
     given = request.headers.getlist("authorization")
     if not given:
-        return _local_caller(request, services)
+        token = cookies.token_of(request, services)
+        return _local_caller(request, services) if token is None else await _operator(request, services, token)
     if len(given) > 1 or credentials is None or not credentials.credentials.isascii():
         raise NotAuthenticated("send one bearer key")
-    key = await services.db.admit_api_key(key_hash(credentials.credentials), services.limits)
+    return _known(request, await _key(request, services, credentials.credentials))
+
+
+async def _key(request: Request, services: Services, sent: str) -> Caller:
+    key = await services.db.admit_api_key(key_hash(sent), services.limits)
     if key is None:
         raise NotAuthenticated("the key is not valid")
     if key.ended is not None:
@@ -75,14 +121,26 @@ async def caller(
         wait_s = next(budget.retry_after_s for budget in key.budgets if budget.name == key.refused_by)
         raise RateLimited("too many requests", limit=key.refused_by, retry_after=wait_s)
     services.uses.saw(key.organisation, key.key_id, services.now())
-    return _known(request, Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id))
+    return Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id)
+
+
+async def _operator(request: Request, services: Services, token: str) -> Caller:
+    found = await services.db.resolve_session(key_hash(token))
+    if found is None:
+        raise SessionOver("there is no such session, or it is over")
+    cookies.check_ours(request, services)
+    services.uses.saw(found.organisation, found.session_id, services.now())
+    structlog.contextvars.bind_contextvars(organisation=found.organisation)
+    session = SignedIn(found.session_id, found.operator_id, found.stepped_up_at, found.is_one_time)
+    by = found.operator_id
+    return _known(request, Caller(found.organisation, by, frozenset(found.scopes), by, session))
 
 
 def _local_caller(request: Request, services: Services) -> Caller:
     """The one-machine stack lets its own machine in as the demo organisation's admin."""
     if services.local and _is_from_here(request):
         structlog.contextvars.bind_contextvars(organisation=LOCAL_ORGANISATION)
-        return _known(request, Caller(LOCAL_ORGANISATION, "local", frozenset({Scope.ADMIN})))
+        return _known(request, Caller(LOCAL_ORGANISATION, "local", frozenset({Scope.ADMIN}), is_local=True))
     raise NotAuthenticated("send Authorization: Bearer <key>")
 
 

@@ -1,5 +1,6 @@
 """What routes are given: one object, made by the entry point."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from domain.approval import ApprovalPolicy
 from domain.budget import Limits
 from domain.checkpoint import CheckpointKeys, CheckpointStore
 from domain.outside import NOBODY, AllowList
-from domain.ports import Failpoints, MailSink, SecretBox
+from domain.ports import Failpoints, MailSink, Passwords, SecretBox
 from domain.revision import Rules
 from domain.sla import SlaPolicy
 from schema.session import Database
@@ -45,6 +46,7 @@ class Services:
     """What an organisation without a limit of its own may ask."""
     now: Callable[[], datetime]
     failpoints: Failpoints
+    passwords: Passwords
     export_stall: timedelta = timedelta(seconds=30)
     """How long a reader of an export may take nothing in."""
     rules: Rules = field(default_factory=Rules.shipped)
@@ -59,6 +61,12 @@ class Services:
     """Addresses that may be subscribed although they are not public."""
     mail_sink: MailSink | None = None
     """The local stack's mail, to look at."""
+    console_origins: frozenset[str] = frozenset()
+    """Where our own page may come from beside this very host."""
+    proxies: frozenset[str] = frozenset()
+    """Addresses everybody seems to come from."""
+    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Passwords checked at once: each takes a core and 19 MiB for a while."""
     uses: Uses = field(default_factory=Uses)
     """Which credentials were used, until it is written down."""
 

@@ -31,6 +31,10 @@ Message = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MESSAGE,
 Note = Annotated[str, StringConstraints(max_length=2_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f<>,;:\"]+@[^@\s\x00-\x1f<>,;:\"]+$")]
+Login = Annotated[
+    str, StringConstraints(min_length=3, max_length=254, to_lower=True, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$")
+]
+"""What an operator signs in with, an e-mail address for one. Capitals do not matter."""
 Phone = Annotated[str, StringConstraints(max_length=32, pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$")]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_/+-]+$")]
 """A language, a region, a time zone."""

@@ -17,10 +17,12 @@ from adapters.failpoints import KillingFailpoints, NoFailpoints
 from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
+from adapters.passwords import Argon2Passwords
 from adapters.payload_codec import codec_of
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import denials, errors, openapi
 from api.budgets import Budgets
+from api.cookies import origin_of
 from api.correlation import Correlation
 from api.deps import Proof, Services
 from api.routes import (
@@ -42,7 +44,9 @@ from api.routes import (
     keys,
     metrics,
     notifications,
+    operators,
     reports,
+    session,
     webhooks,
 )
 from api.routes import errors as error_codes
@@ -128,6 +132,8 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         webhooks,
         notifications,
         keys,
+        operators,
+        session,
         audit,
         error_codes,
         health,
@@ -168,6 +174,9 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         limits=Limits(settings.rate_limit, settings.rate_limit_key_percent, settings.rate_limit_window),
         now=now,
         failpoints=failpoints,
+        passwords=Argon2Passwords(),
+        console_origins=origin_of(settings.console_url),
+        proxies=settings.proxies,
         secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,
         outbound_allow=AllowList(settings.outbound_allowed),
         audit_proof=Proof(CheckpointFiles(settings.audit_folder), Ed25519Keys(key)) if key else None,

@@ -8,7 +8,8 @@ import structlog
 from domain.errors import HoldfastError
 from domain.values import OrganisationId
 from schema.api_keys import ApiKeyRepository
-from schema.session import Database
+from schema.session import Database, Session
+from schema.sign_ins import SignInRepository
 
 EVERY = timedelta(minutes=1)
 MOST = 10_000
@@ -26,7 +27,7 @@ class Uses:
         self._something = asyncio.Event()
 
     def saw(self, organisation: OrganisationId, credential: str, at: datetime) -> None:
-        """`credential` is the id of a key."""
+        """`credential` is the id of a key or of a session."""
         noted = self._noted.get(credential)
         if noted is not None and at - noted < EVERY:
             return
@@ -51,8 +52,15 @@ async def keep_noting(uses: Uses, db: Database) -> None:
         for credential, (organisation, at) in (await uses.next()).items():
             try:
                 async with db.transaction(organisation) as session:
-                    await ApiKeyRepository(session).used(credential, at)
+                    await _note(session, credential, at)
             except HoldfastError as error:
                 log.info("cannot note a use now", code=error.code)
             except Exception as error:  # this task must outlive whatever went wrong in one round
                 log.error("noting a use failed", error=type(error).__name__)
+
+
+async def _note(session: Session, credential: str, at: datetime) -> None:
+    if credential.startswith("ses_"):
+        await SignInRepository(session).seen(credential, at)
+    else:
+        await ApiKeyRepository(session).used(credential, at)

@@ -14,7 +14,12 @@
     ├── NotAllowed                401/403
     │   ├── NotAuthenticated      401
     │   │   ├── KeyExpired
-    │   │   └── KeyRevoked
+    │   │   ├── KeyRevoked
+    │   │   ├── SessionOver
+    │   │   └── SignInFailed
+    │   ├── CsrfRefused           403
+    │   ├── StepUpNeeded          403
+    │   ├── PasswordChangeNeeded  403
     │   └── ScopeMissing          403
     ├── DependencyDown            503       repeat safely, after `retry_after`
     └── ToolFailure               inside activities only; each says what is known about the effect
@@ -86,6 +91,10 @@ class KeyNotFound(NotFound):
     code = "key_not_found"
 
 
+class OperatorNotFound(NotFound):
+    code = "operator_not_found"
+
+
 class Conflict(HoldfastError):
     code = "conflict"
 
@@ -106,6 +115,34 @@ class KeyExpired(NotAuthenticated):
 
 class KeyRevoked(NotAuthenticated):
     code = "key_revoked"
+
+
+class SessionOver(NotAuthenticated):
+    """There is no such session, or not any more: sign in again."""
+
+    code = "session_over"
+
+
+class SignInFailed(NotAuthenticated):
+    """Which part was wrong is not said."""
+
+    code = "sign_in_failed"
+
+
+class CsrfRefused(HoldfastError):
+    """A request with a session's cookie that another page may have sent."""
+
+    code = "csrf_refused"
+
+
+class StepUpNeeded(HoldfastError):
+    """The password must be given again first. `details["within"]`: how long that counts."""
+
+    code = "step_up_needed"
+
+
+class PasswordChangeNeeded(HoldfastError):
+    code = "password_change_needed"
 
 
 class ScopeMissing(HoldfastError):

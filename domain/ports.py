@@ -88,6 +88,23 @@ class ChatGateway(Protocol):
         ...
 
 
+class Passwords(Protocol):
+    """Slow on purpose, and without I/O: call it in a thread."""
+
+    @property
+    def nobodys(self) -> str:
+        """A hash that no password fits, as slow to check as any."""
+        ...
+
+    def hash(self, password: str) -> str:
+        """With a salt of its own, and everything a later check needs to know."""
+        ...
+
+    def verify(self, password: str, hashed: str) -> bool:
+        """Whether this is the password; False for a hash that cannot be read."""
+        ...
+
+
 class SecretBox(Protocol):
     """Seals small secrets for storage. What was sealed in one context opens in no other."""
 

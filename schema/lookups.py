@@ -36,6 +36,20 @@ class AdmittedKey(ResolvedKey):
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedSession:
+    """A session that goes on, of an operator who may sign in."""
+
+    organisation: OrganisationId
+    session_id: str
+    operator_id: str
+    scopes: tuple[str, ...]
+    """The operator's as they are now."""
+    stepped_up_at: datetime | None
+    is_one_time: bool
+    """The password is a one-time one, to be changed before anything else."""
+
+
+@dataclass(frozen=True, slots=True)
 class UntoldHandoff:
     """A decided handoff whose workflow has not been told yet."""
 
@@ -64,6 +78,9 @@ RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes, ended FROM re
 ADMIT_API_KEY = text(
     "SELECT organisation, key_id, name, scopes, ended, most, ahead_s, key_most, key_ahead_s, refused_by"
     " FROM admit_api_key(:hash, :most, :key_percent, :window_s)"
+)
+RESOLVE_SESSION = text(
+    "SELECT organisation, session_id, operator_id, scopes, stepped_up_at, is_one_time FROM resolve_session(:hash)"
 )
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
@@ -100,6 +117,16 @@ class LookUps(ABC):
         budgets = tuple(Budget(name, most, window_s, ahead) for name, most, ahead in spent if ahead is not None)
         whose = OrganisationId(row.organisation)
         return AdmittedKey(whose, row.key_id, row.name, tuple(row.scopes), row.ended, budgets, row.refused_by)
+
+    async def resolve_session(self, token_hash: bytes) -> ResolvedSession | None:
+        """Whose session this is, unless it is unknown or over."""
+        rows = await self._look_up(RESOLVE_SESSION, hash=token_hash)
+        if not rows:
+            return None
+        r = rows[0]
+        return ResolvedSession(
+            OrganisationId(r.organisation), r.session_id, r.operator_id, tuple(r.scopes), r.stepped_up_at, r.is_one_time
+        )
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""

@@ -21,11 +21,14 @@ from schema.interaction_rows import InteractionRow
 from schema.invoices import InvoiceRow
 from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
+from schema.operators import OperatorRow
 from schema.organisations import OrganisationTableRow
 from schema.rate_limits import RateLimitRow
 from schema.refunds import RefundRow
 from schema.restored import LostRequestRow
 from schema.rollups import MetricDayRow, MetricHourRow, MetricWatermarkRow
+from schema.sign_ins import SignInRow
+from schema.throttles import SignInThrottleRow
 from schema.tickets import TicketRow
 from schema.wakes import HandoffWakeRow
 from schema.webhooks import WebhookEndpointRow, WebhookSecretRow
@@ -35,6 +38,9 @@ __all__ = ["ALL_ROWS", "METADATA"]
 ALL_ROWS: tuple[type[Row], ...] = (
     OrganisationTableRow,
     ApiKeyRow,
+    OperatorRow,
+    SignInRow,
+    SignInThrottleRow,
     CustomerRow,
     CalendarRow,
     ConversationRow,

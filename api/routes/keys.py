@@ -66,6 +66,7 @@ class KeyList(Value):
 @router.post("", status_code=201, summary="Issue a key", responses={409: {}})
 async def issue_key(body: IssueKeyBody, caller: CallerDep, services: ServicesDep, answer: Response) -> NewKey:
     caller.need(Scope.ADMIN)
+    caller.need_proof(services.now())
     issued, key = await keys.issue(services, caller, body.name, body.scopes, body.expires_at)
     return _new(answer, issued, key)
 
@@ -84,6 +85,7 @@ async def rotate_key(
 ) -> NewKey:
     """Same name, same scopes. The old key works until the overlap is over, and its record says what replaced it."""
     caller.need(Scope.ADMIN)
+    caller.need_proof(services.now())
     new, key = await keys.rotate(services, caller, key_id, body.overlap, body.expires_at)
     return _new(answer, new, key)
 
