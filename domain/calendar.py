@@ -17,12 +17,18 @@ import holidays
 from opening_hours import OpeningHours, State
 from pydantic import Field
 
-from domain.errors import NeverOpen
+from domain.errors import HoldfastError
 from domain.values import Value
 
 HORIZON = timedelta(days=2 * 366)
 """A due time farther off than this is a mistake in the calendar, not a deadline."""
 _ZERO = timedelta(0)
+
+
+class NeverOpen(HoldfastError):
+    """So much open time does not come within two years."""
+
+    code = "never_open"
 
 
 class Holidays(Value):

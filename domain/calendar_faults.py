@@ -9,7 +9,7 @@ import holidays
 from opening_hours import OpeningHours
 
 from domain.calendar import Calendar, ExtraDay, Holidays, open_intervals
-from domain.errors import CalendarInvalid
+from domain.errors import HoldfastError
 
 MAX_EXPRESSION = 1_000
 MAX_DAYS = 400
@@ -20,6 +20,12 @@ _UNSUPPORTED = re.compile(r"\b(?:PH|SH|dawn|sunrise|sunset|dusk)\b", re.IGNORECA
 """Words of the grammar that need a region or a place. Holidays are a field of their own."""
 _RANGES = re.compile(r"\d{2}:\d{2}-\d{2}:\d{2}(?: *, *\d{2}:\d{2}-\d{2}:\d{2})*", re.ASCII)
 """The hours of one day. Anything more, say another rule after a `;`, would reach beyond that day."""
+
+
+class CalendarInvalid(HoldfastError):
+    """`details["errors"]` names each field and what is wrong with it."""
+
+    code = "calendar_invalid"
 
 
 def check_calendar(calendar: Calendar, at: datetime) -> None:

@@ -198,15 +198,3 @@ class ReportUnreadable(HoldfastError):
     """Not built like a report about a mail."""
 
     code = "report_unreadable"
-
-
-class CalendarInvalid(HoldfastError):
-    """`details["errors"]` names each field and what is wrong with it."""
-
-    code = "calendar_invalid"
-
-
-class NeverOpen(HoldfastError):
-    """So much open time does not come within two years."""
-
-    code = "never_open"

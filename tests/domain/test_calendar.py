@@ -13,13 +13,13 @@ from domain.calendar import (
     Calendar,
     ExtraDay,
     Holidays,
+    NeverOpen,
     add_business,
     business_elapsed,
     open_intervals,
     week_of,
 )
-from domain.calendar_faults import check_calendar
-from domain.errors import CalendarInvalid, NeverOpen
+from domain.calendar_faults import CalendarInvalid, check_calendar
 from tests.domain import calendar_oracle as oracle
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
