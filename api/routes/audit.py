@@ -48,7 +48,7 @@ class Selection(Value):
 
     def on_record(self, key: bytes) -> Json:
         """As the audit may keep it: what was typed freely, or names a customer, as what stands for it elsewhere too."""
-        plain = {"from", "to", "interactionId"} | ({"action"} if _ACTION.fullmatch(self.action or "") else set())
+        plain = {"from", "to"} | ({"action"} if _ACTION.fullmatch(self.action or "") else set())
         return {name: value if name in plain else ids.opaque(value, key) for name, value in self.named().items()}
 
 
