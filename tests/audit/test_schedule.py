@@ -26,7 +26,7 @@ async def test_the_schedule_seals_what_happened_and_the_route_says_so(house: Hou
     assert {event["sequence"] for event in listed} == set(range(1, verdict["count"] + 1))
     await house.http.get("/audit/export.json")
     exported = (await house.http.get("/audit?action=audit.exported")).json()["items"]
-    assert [event["details"] for event in exported] == [{"format": "json", "filters": []}]
+    assert [event["details"] for event in exported] == [{"format": "json", "filters": {}}]
 
 
 async def test_what_happened_to_a_customer_is_found_under_the_customer(house: House) -> None:
