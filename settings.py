@@ -13,6 +13,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -80,8 +81,8 @@ class Settings(BaseSettings):
     """How long requests and activities in flight may still take when a process is asked to stop."""
 
     id_key: SecretStr
-    """Keys the hash that stands for caller-supplied names in ids. At least 32 characters; the same in every
-    process; changing it changes the ids of repeated requests. A secret."""
+    """Keys the hash that stands for caller-supplied names in ids. At least 32 characters, in production random ones
+    (`openssl rand -hex 32`); the same in every process; changing it changes the ids of repeated requests. A secret."""
     encryption_keyset: SecretStr = SecretStr("")
     """Keys that seal what is stored secretly (webhook secrets): a Tink AEAD keyset as JSON, its primary key seals, all
     of its keys open. Empty: no webhook can be created. A secret."""
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
     database's backups, and the same for every worker. Empty: `tombstones` in `HOLDFAST_DATA_DIR`."""
     local: bool = False
     """Accept calls without a key as the demo organisation's administrator. Refused unless `HOLDFAST_API_HOST` is
-    a loopback address."""
+    a loopback address, and in production."""
     api_host: str = "127.0.0.1"
     """Address the API listens on."""
     api_port: int = Field(8000, ge=1, le=65535)
@@ -259,6 +260,15 @@ class Settings(BaseSettings):
     def _safe_together(self) -> Self:
         for broken, reason in (
             (self.local and not is_loopback(self.api_host), "HOLDFAST_LOCAL needs a loopback HOLDFAST_API_HOST"),
+            (self.local and self._is_production, "HOLDFAST_LOCAL lets callers in without a key: refused in production"),
+            (
+                self._is_production and _is_guessed(self.id_key.get_secret_value()),
+                "HOLDFAST_ID_KEY must be random: openssl rand -hex 32",
+            ),
+            (
+                self._is_production and any(map(_has_weak_password, (self.database_url, self.owner_database_url))),
+                "the database's password is a default one, or shorter than 8 characters",
+            ),
             (self.smtp_host and not self.smtp_sender, "HOLDFAST_SMTP_HOST needs HOLDFAST_SMTP_SENDER"),
             (
                 bool(self.smtp_username) != bool(self.smtp_password.get_secret_value()),
@@ -279,6 +289,10 @@ class Settings(BaseSettings):
             if broken:
                 raise ValueError(reason)
         return self
+
+    @property
+    def _is_production(self) -> bool:
+        return self.environment == "production"
 
     @property
     def audit_folder(self) -> Path:
@@ -304,6 +318,39 @@ class Settings(BaseSettings):
     def owner_database_url(self) -> str:
         """Postgres as the role that may migrate."""
         return self.migration_database_url or self.database_url
+
+
+_DEFAULTS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "placeholder",
+    "example",
+    "default",
+    "password",
+    "insecure",
+    "holdfast",
+)
+"""What stands in examples until somebody replaces it."""
+
+
+def _is_guessed(secret: str) -> bool:
+    """Whether nobody made it at random: few different characters, a run of the keyboard, a word from an example."""
+    plain = secret.lower()
+    return len(set(plain)) < 6 or "0123456789" in plain or any(word in plain for word in _DEFAULTS)
+
+
+def _has_weak_password(url: str) -> bool:
+    """Whether a URL carries a password everybody tries. None is not weak: a socket or a certificate may do without."""
+    try:
+        parts = urlsplit(url)
+        user, password = parts.username, parts.password
+    except ValueError:
+        return False
+    if password is None:
+        return False
+    plain = unquote(password).lower()
+    return len(plain) < 8 or plain == user or plain in {"postgres", "postgresql", *_DEFAULTS} or len(set(plain)) < 4
 
 
 def _listed(entries: str) -> tuple[str, ...]:

@@ -28,13 +28,17 @@ from adapters.crypto import new_keyset
 from adapters.ed25519 import new_seed
 from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
+from adapters.passwords import Argon2Passwords
 from adapters.payload_codec import codec_of, new_payload_key
 from api.auth import Scope, key_hash
 from api.keys import check_name, hint, new_secret
 from domain.errors import Conflict, HoldfastError, RequestInvalid
+from domain.signing_in import new_password
 from domain.values import HandoffId, OrganisationId
 from schema import demo, migrate
 from schema.api_keys import ApiKeyRepository
+from schema.audit import AuditEvent, AuditRepository
+from schema.operators import OperatorRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
 from settings import Settings
@@ -76,6 +80,8 @@ class Stack:
     embedded: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     """Settings the stack supplies for what the environment does not say."""
+    first_admin: tuple[str, str] | None = None
+    """Login and password of the admin this start made, to be shown once."""
 
     def __post_init__(self) -> None:
         self.children = Children(self.folder, HERE)
@@ -248,8 +254,29 @@ async def _seed(stack: Stack, settings: Settings) -> None:
         try:
             new = await demo.seed(db, datetime.now(UTC))  # noqa: TID251 - an entry point
             note.append(f"{new} new customers" if new else "already there")
+            # Where nobody would read the password, nobody gets one: a later start makes the admin.
+            if not stack.console.quiet:
+                stack.first_admin = await first_operator(db, demo.DEMO)
         finally:
             await db.close()
+
+
+FIRST_LOGIN = "admin"
+
+
+async def first_operator(db: Database, organisation: OrganisationId) -> tuple[str, str] | None:
+    """Login and password of an admin made now; None if the organisation has an operator already. Each password is a
+    new random one: none works on two machines."""
+    password, now = new_password(), datetime.now(UTC)  # noqa: TID251 - an entry point
+    hashed = await asyncio.to_thread(Argon2Passwords().hash, password)
+    async with db.transaction(organisation) as session:
+        operators = OperatorRepository(session)
+        if await operators.is_there_any():
+            return None
+        added = await operators.add(FIRST_LOGIN, hashed, {Scope.ADMIN}, "system", now)
+        event = AuditEvent(now, "system", "operator.added", added.id, {"scopes": list(added.scopes)})
+        await AuditRepository(session).append(event)
+    return FIRST_LOGIN, password
 
 
 async def _learn(stack: Stack, settings: Settings) -> None:
@@ -369,11 +396,19 @@ def welcome(stack: Stack, took_s: float) -> str:
         (
             f"\nHoldfast is up in {took_s:.1f} s.",
             *(f"  {name:<12} {value}" for name, value in where.items()),
+            *(_to_sign_in(*stack.first_admin) if stack.first_admin else ()),
             "  From this machine no key is needed: calls act as the demo organisation's administrator.",
             "\nTry it (more: `make demo`):",
             f"  curl -s {api}/chat -H 'Content-Type: application/json' -d '{body}'",
             "\nCtrl-C stops everything.",
         )
+    )
+
+
+def _to_sign_in(login: str, password: str) -> tuple[str, ...]:
+    return (
+        f"  {'Sign in':<12} organisation {demo.DEMO}, login {login}, password {password}",
+        f"  {'':<12} (shown this once; POST /session, or the console)",
     )
 
 

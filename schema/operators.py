@@ -110,7 +110,7 @@ class OperatorRepository:
         scopes: Iterable[str],
         by: str,
         at: datetime,
-        one_time_until: datetime | None,
+        one_time_until: datetime | None = None,
     ) -> Operator:
         """`Conflict` if the login is in use, by a disabled operator too."""
         row = await self._session.first(

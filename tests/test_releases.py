@@ -176,7 +176,7 @@ async def test_the_commands_say_what_they_did(old: House, tmp_path: Path) -> Non
     environment = {
         "TEMPORAL_ADDRESS": old.settings.temporal_address, "TEMPORAL_NAMESPACE": old.temporal.namespace,
         "TEMPORAL_DEPLOYMENT_NAME": "holdfast", "TEMPORAL_WORKER_BUILD_ID": "1", "DATABASE_URL": "postgresql://-",
-        "HOLDFAST_ID_KEY": ID_KEY, "HOLDFAST_PAYLOAD_KEYS": PAYLOAD_KEY,
+        "HOLDFAST_ID_KEY": ID_KEY, "HOLDFAST_ENVIRONMENT": "development", "HOLDFAST_PAYLOAD_KEYS": PAYLOAD_KEY,
     }  # fmt: skip
     assert (await told(environment, "status")).split() == ["1", "current"]
     assert await told(environment, "promote", "--build", "1") == "1 gets 100 % of new work\n"

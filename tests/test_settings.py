@@ -21,7 +21,7 @@ ROOT = Path(settings.__file__).parent
 SECRET = "s3cret-" * 8
 PAYLOAD_KEY = new_payload_key()
 GOOD = {
-    "DATABASE_URL": "postgresql://holdfast:pa55@db:5432/holdfast",
+    "DATABASE_URL": "postgresql://holdfast:pa55-of-the-tests@db:5432/holdfast",
     "HOLDFAST_ID_KEY": SECRET,
     "HOLDFAST_PAYLOAD_KEYS": PAYLOAD_KEY,
 }
@@ -89,6 +89,20 @@ BROKEN = {
         {"HOLDFAST_LOCAL": "true", "HOLDFAST_API_HOST": "api.internal"},
         "HOLDFAST_LOCAL needs a loopback",
     ),
+    "no key needed, in production": ({"HOLDFAST_LOCAL": "true"}, "HOLDFAST_LOCAL .* refused in production"),
+    "a key nobody made": ({"HOLDFAST_ID_KEY": "k" * 40}, "HOLDFAST_ID_KEY must be random"),
+    "a key from an example": (
+        {"HOLDFAST_ID_KEY": "please-change-me-before-you-deploy-it"},
+        "HOLDFAST_ID_KEY must be",
+    ),
+    "a key from the keyboard": ({"HOLDFAST_ID_KEY": "0123456789abcdef" * 2}, "HOLDFAST_ID_KEY must be random"),
+    "a short password": ({"DATABASE_URL": "postgresql://holdfast:pa55@db/x"}, "password is a default one, or shorter"),
+    "a default password": ({"DATABASE_URL": "postgresql://holdfast:holdfast@db/x"}, "password is a default one"),
+    "the owner's default password": (
+        {"MIGRATION_DATABASE_URL": "postgresql://postgres:postgres@db/x"},
+        "password is a default one",
+    ),
+    "proxies by name": ({"HOLDFAST_PROXY_ADDRESSES": "proxy.internal"}, "HOLDFAST_PROXY_ADDRESSES: must be IP"),
     "mail from nobody": ({"HOLDFAST_SMTP_HOST": "mail"}, "HOLDFAST_SMTP_SENDER"),
     "a login in clear": (
         {"HOLDFAST_SMTP_USERNAME": "u", "HOLDFAST_SMTP_PASSWORD": SECRET},
@@ -136,6 +150,26 @@ def test_a_signing_key_is_taken_as_it_is(given, key: str) -> None:
     """Negative control of those that are refused."""
     given(GOOD | {"HOLDFAST_AUDIT_SIGNING_KEY": key})
     assert Settings.load().audit_signing_key.get_secret_value().strip() == key.strip()
+
+
+def test_a_random_key_and_a_password_of_ones_own_are_accepted_in_production(given) -> None:
+    """Negative control of the refusals above: they do not refuse what `openssl rand -hex 32` makes."""
+    for _ in range(200):
+        given(GOOD | {"HOLDFAST_ID_KEY": os.urandom(32).hex()})
+        Settings.load()
+    for url in ("postgresql:///holdfast", "postgresql://holdfast@db/x", f"postgresql://u:{os.urandom(8).hex()}@db/x"):
+        given(GOOD | {"DATABASE_URL": url})
+        Settings.load()
+
+
+def test_what_production_refuses_is_let_be_on_a_developers_machine(given) -> None:
+    easy = {
+        "HOLDFAST_ID_KEY": "k" * 40,
+        "HOLDFAST_LOCAL": "true",
+        "DATABASE_URL": "postgresql://postgres:postgres@db/x",
+    }
+    given(GOOD | easy | {"HOLDFAST_ENVIRONMENT": "development"})
+    assert Settings.load().local
 
 
 @pytest.mark.parametrize("field", sorted(Settings.SECRETS))
@@ -223,7 +257,8 @@ def test_temporal_comes_from_a_profile(given, tmp_path: Path) -> None:
 
 
 def test_variables_of_a_child_supply_the_same_settings(given, tmp_path: Path) -> None:
-    values = {"database_url": "postgresql://x/y", "id_key": SECRET, "local": True, "data_dir": tmp_path, "api_port": 81}
+    values = {"database_url": "postgresql://x/y", "id_key": SECRET, "local": True, "data_dir": tmp_path, "api_port": 81,
+              "environment": "development"}  # fmt: skip
     given(settings.as_variables(values | {"payload_keys": PAYLOAD_KEY}))
     loaded = Settings.load()
     assert (loaded.local, loaded.data_dir, loaded.api_port) == (True, tmp_path, 81)

@@ -32,11 +32,14 @@ from adapters.embedded import processes
 from adapters.embedded.mail import MailFolder, mail_sink
 from adapters.embedded.postgres import Postgres
 from adapters.embedded.processes import CannotStart
+from adapters.passwords import Argon2Passwords
 from domain.facts import Account
-from domain.values import CustomerId, Plan
+from domain.values import CustomerId, OrganisationId, Plan
 from schema import demo
+from schema.api_keys import ApiKeyRepository
 from schema.customers import CustomerRepository
 from schema.invoices import InvoiceRepository
+from schema.operators import OperatorRepository
 from schema.session import Database
 from settings import Settings
 from tests.temporal import free_port
@@ -71,6 +74,13 @@ def on(state: Path) -> list[psutil.Process]:
             if process.pid != os.getpid() and (named or process.environ().get("HOLDFAST_DATA_DIR") == str(state)):
                 found.append(process)
     return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+SEED_CREDENTIALS = (
+    "", "admin", "administrator", "root", "demo", "test", "guest", "user", "operator", "holdfast", "password",
+    "passw0rd", "Password1", "admin123", "admin1234", "changeme", "change-me", "secret", "letmein", "welcome", "123456",
+    "12345678", "postgres", "temporal", "default", "local", "system", "adminadmin", "holdfast123", "demo1234",
+)  # fmt: skip
 
 
 def options(state: Path, **more: Any) -> stack.Options:
@@ -309,6 +319,46 @@ async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_ch
     assert (folder / "id.key").read_text() == key
     for private in ("id.key", "stack.env", "stack.json"):
         assert (folder / private).stat().st_mode & 0o077 == 0, private
+
+
+async def test_the_first_start_makes_one_admin_and_says_the_password_once(database: Database) -> None:
+    made = await stack.first_operator(database, demo.DEMO)
+    assert made is not None
+    login, password = made
+    assert await stack.first_operator(database, demo.DEMO) is None
+    async with database.transaction(demo.DEMO) as session:
+        found = await OperatorRepository(session).by_login(login)
+    assert found is not None
+    assert found[0].scopes == ("admin",)
+    assert Argon2Passwords().verify(password, found[1])
+    told = stack.Stack(options(Path("x")), Console(quiet=True))
+    told.children.urls["api"] = "http://api"
+    assert password not in stack.welcome(told, 1.0)
+    told.first_admin = made
+    assert stack.welcome(told, 1.0).count(password) == 1
+
+
+async def test_two_fresh_installs_share_no_password(database: Database) -> None:
+    made = [await stack.first_operator(database, OrganisationId(name)) for name in ("one", "two")]
+    assert len({m[1] for m in made if m}) == 2
+
+
+async def test_T6_no_seed_credential_opens_a_fresh_install(database: Database) -> None:
+    """What people try first, with every login people try: none of it is a password here, and no key is seeded."""
+    await demo.seed(database, datetime.now(UTC))
+    made = await stack.first_operator(database, demo.DEMO)
+    assert made is not None
+    passwords = Argon2Passwords()
+    async with database.transaction(demo.DEMO) as session:
+        operators = await OperatorRepository(session).list()
+        assert (await ApiKeyRepository(session).list()).items == ()
+        for word in SEED_CREDENTIALS:
+            found = await OperatorRepository(session).by_login(word)
+            assert found is None or word == made[0]
+        (only,) = operators.items
+        hashed = (await OperatorRepository(session).get(only.id))[1]
+    assert [word for word in SEED_CREDENTIALS if passwords.verify(word, hashed)] == []
+    assert passwords.verify(made[1], hashed)  # negative control: the check can find one
 
 
 async def test_the_death_of_temporal_ends_the_stack_and_says_so(folder: Path) -> None:

@@ -32,6 +32,7 @@ async def test_a_worker_waits_for_a_temporal_that_answers_and_cannot_serve_it_ye
             "database_url": "-",
             "id_key": ID_KEY,
             "payload_keys": PAYLOAD_KEY,
+            "environment": "development",
             "temporal_address": temporal.address,
             "data_dir": ".",
         }
