@@ -85,6 +85,8 @@ async def create_link(
             raise RequestInvalid("there is no operator with a key of this name", fields=["approver"])
         if handoff.kind is not HandoffKind.APPROVAL or handoff.decision is not None or handoff.is_over(at):
             raise Conflict("there is nothing to approve here")
+        if services.approvals.needs_step_up(handoff.proposed, services.rules.tools):
+            caller.need_proof(at)  # whoever has the link can say yes
         await _check(services, session, handoff, person)
         latest = at + services.approvals.link_expires_in
         link = ApprovalLink(

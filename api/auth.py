@@ -79,13 +79,14 @@ class Caller:
             raise ScopeMissing("this caller lacks the scope", needs=[s.value for s in scopes])
 
     def need_proof(self, now: datetime) -> None:
-        """Raises `StepUpNeeded` unless whoever sits before the session gave the password within five minutes. A key is
-        its own proof."""
-        if self.session is None:
-            return
-        at = self.session.stepped_up_at
-        if at is None or now - at > STEP_UP:
+        """Raises `StepUpNeeded` for a session without `has_proof`."""
+        if not self.has_proof(now):
             raise StepUpNeeded("give the password again first", within=STEP_UP)
+
+    def has_proof(self, now: datetime) -> bool:
+        """Whether whoever sits before the session gave the password within five minutes. A key is its own proof."""
+        at = self.session.stepped_up_at if self.session else now
+        return at is not None and now - at <= STEP_UP
 
 
 def key_hash(key: str) -> bytes:

@@ -18,9 +18,10 @@ from domain.approval import (
     is_enough,
 )
 from domain.correction import continues
-from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided
+from domain.errors import ApprovalStale, Conflict, HandoffAlreadyDecided, StepUpNeeded
 from domain.handoff import HandoffDecision, HandoffKind
 from domain.proposal import ProposedAction
+from domain.signing_in import STEP_UP
 from domain.values import HandoffId, Json, OrganisationId
 from schema.approvals import ApprovalRepository
 from schema.audit import AuditEvent, AuditRepository
@@ -40,6 +41,8 @@ class Voice:
     organisation: OrganisationId
     person: Approver
     via: str = "key"
+    has_proof: bool = True
+    """False: a session whose password was not given lately."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class Table:
             self.handoff = await edit(
                 self._services, self._session, before, yes.edits, self._voice.person.name, self._at
             )
+        self._check_proof()
         try:
             needed = await self._check_person()
         except NotAnApprover:
@@ -156,6 +160,11 @@ class Table:
         holder = self.handoff.others_claim(self._voice.person.name, self._at)
         if holder is not None and ADMIN not in self._voice.person.scopes:
             raise Conflict("this handoff is in other hands", assignee=holder, claimed_until=self.handoff.claimed_until)
+
+    def _check_proof(self) -> None:
+        policy, tools = self._services.approvals, self._services.rules.tools
+        if not self._voice.has_proof and policy.needs_step_up(self.handoff.proposed, tools):
+            raise StepUpNeeded("give the password again first", within=STEP_UP)
 
     def _requirements(self) -> tuple[Requirement, ...]:
         return self._services.approvals.requirements(self.handoff.proposed, self._services.rules.tools)

@@ -92,6 +92,9 @@ class ApprovalPolicy(Strict):
     expires_in: _Span
     on_expiry: OnExpiry = OnExpiry.TAKEOVER
     link_expires_in: _Span
+    step_up_above: Annotated[StrictInt, Field(ge=0, le=2**53)] | None = None
+    """Who signed in with a password gives it again before a yes to calls that move more minor units together; None:
+    never."""
     rules: Annotated[tuple[ApprovalRule, ...], Field(max_length=100)] = ()
     default: Requirement
 
@@ -102,12 +105,13 @@ class ApprovalPolicy(Strict):
 
     def requirements(self, proposed: Sequence[Json], tools: Mapping[str, AnyTool]) -> tuple[Requirement, ...]:
         """What a yes to these calls takes; every one of them must be met. What cannot be read takes the most."""
-        try:
-            amount = sum(money.amount for action in proposed if (money := _money(action, tools)))
-        except (KeyError, RequestInvalid):
-            amount = 2**63
+        amount = _amount(proposed, tools)
         found = {need.id: need for action in proposed if (need := self._of(str(action.get("tool")), amount))}
         return tuple(found.values()) or (self.default,)
+
+    def needs_step_up(self, proposed: Sequence[Json], tools: Mapping[str, AnyTool]) -> bool:
+        """Whether a session is too little for a yes to these calls. What cannot be read needs it."""
+        return self.step_up_above is not None and _amount(proposed, tools) > self.step_up_above
 
     def _of(self, tool: str, amount: int) -> Requirement:
         return next((rule for rule in self.rules if rule.fits(tool, amount)), self.default)
@@ -168,6 +172,13 @@ def read_approval_policy(text: str) -> ApprovalPolicy:
         first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "policy"
         raise PolicyInvalid(f"{where}: {first['msg']}") from error
+
+
+def _amount(proposed: Sequence[Json], tools: Mapping[str, AnyTool]) -> int:
+    try:
+        return sum(money.amount for action in proposed if (money := _money(action, tools)))
+    except (KeyError, RequestInvalid):
+        return 2**63
 
 
 def _money(action: Json, tools: Mapping[str, AnyTool]) -> Money | None:

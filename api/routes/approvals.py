@@ -161,6 +161,7 @@ async def _decide(
     services: Services, meters: Meters, caller: Caller, handoff_id: str, word: Yes | Ending
 ) -> HandoffDetail:
     caller.need(Scope.OPERATOR)
-    voice = Voice(caller.organisation, Approver(caller.name, frozenset(caller.scopes)))
+    person, via = Approver(caller.name, frozenset(caller.scopes)), "session" if caller.session else "key"
+    voice = Voice(caller.organisation, person, via, has_proof=caller.has_proof(services.now()))
     record = await decide(services, meters, voice, HandoffId(handoff_id), word)
     return await shown_detail(services, caller.organisation, record.id)

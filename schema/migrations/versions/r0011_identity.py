@@ -20,6 +20,8 @@ DROP INDEX api_keys_by_name;
 CREATE UNIQUE INDEX api_keys_by_name ON api_keys (organisation, name)
     WHERE revoked_at IS NULL AND replaced_by IS NULL;
 GRANT UPDATE (expires_at, last_used_at, replaced_by) ON api_keys TO holdfast_app;
+ALTER TABLE handoff_approvals DROP CONSTRAINT handoff_approvals_via_check,
+    ADD CONSTRAINT handoff_approvals_via_check CHECK (via IN ('key', 'link', 'session'));
 """
 OPERATORS = """
 CREATE TABLE operators (
@@ -95,6 +97,11 @@ REVOKE CREATE ON SCHEMA {schema} FROM holdfast_lookup
 DOWN = """
 DROP FUNCTION resolve_key(bytea), resolve_session(bytea);
 DROP TABLE sign_in_throttles, sessions, operators;
+ALTER TABLE handoff_approvals NO FORCE ROW LEVEL SECURITY;
+UPDATE handoff_approvals SET via = 'key' WHERE via = 'session';
+ALTER TABLE handoff_approvals FORCE ROW LEVEL SECURITY;
+ALTER TABLE handoff_approvals DROP CONSTRAINT handoff_approvals_via_check,
+    ADD CONSTRAINT handoff_approvals_via_check CHECK (via IN ('key', 'link'));
 ALTER TABLE api_keys NO FORCE ROW LEVEL SECURITY;
 UPDATE api_keys SET revoked_at = now() WHERE replaced_by IS NOT NULL AND revoked_at IS NULL;
 ALTER TABLE api_keys FORCE ROW LEVEL SECURITY;
