@@ -94,7 +94,10 @@ class TemporalServer:
     server: DevServer
 
     async def start(self) -> None:
-        await self.server.start()
+        try:
+            await self.server.start()
+        except AssertionError as error:  # its port may be somebody's for a moment
+            raise CannotStart(str(error)) from error
 
     def pids(self) -> list[int]:
         with contextlib.suppress(AssertionError, psutil.Error):

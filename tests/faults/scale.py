@@ -207,6 +207,7 @@ async def parked(crowd: Crowd, n: int) -> Row:
     await crowd.ask(n - 100, start=100)
     with_many = await _listing_and_deciding(crowd)
     memory = _memory(crowd.stack)
+    print("before the crash", with_few, with_many, at_first, memory, flush=True)
     for name in crowd.stack.components:
         await crowd.stack.kill(name)
     begun = time.monotonic()

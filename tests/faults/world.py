@@ -32,7 +32,9 @@ REFUSE, BUSY, DROP, LATE_503, HANG, DRIP, GARBAGE, ERROR_BODY = (
     "200-with-error",
 )
 HOLD = "hold"
-"""Only on demand: it does the work and answers a second later."""
+"""Only on demand: it does the work and answers a while later."""
+HOLD_S = 5
+"""So long that on a busy machine eight calls are under way at once."""
 DEFER, REJECT, ACCEPT_THEN_DROP = "451", "550", "accept-then-drop"
 TOOL_FAULTS = (REFUSE, BUSY, DROP, LATE_503, HANG, DRIP, GARBAGE, ERROR_BODY)
 MAIL_FAULTS = (DEFER, REJECT, ACCEPT_THEN_DROP)
@@ -145,7 +147,7 @@ async def _answer_tool(fault: str | None, reference: str, writer: asyncio.Stream
     if fault == HANG:
         await asyncio.sleep(30)
     elif fault == HOLD:
-        await asyncio.sleep(1)
+        await asyncio.sleep(HOLD_S)
         await _say(writer, 200, good)
     elif fault == DRIP:
         await _drip(writer, good)
