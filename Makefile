@@ -11,7 +11,7 @@ RUN := .venv/.installed-$(call hash,requirements.lock)
 DEV := .venv/.installed-dev-$(call hash,requirements.lock requirements-dev.lock)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
-.PHONY: help up reset demo status key worker api test check bench faults docs lint format types histories
+.PHONY: help up reset demo status key worker api test check bench faults docs lint format types histories sbom
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,3 +82,7 @@ histories: $(DEV) ## Record the golden histories anew; commit what changes only 
 
 docs: $(DEV) ## Regenerate docs/reference
 	@$(BIN)/python -c 'import settings; settings.write_reference()'
+	@$(BIN)/python -m supply licences
+
+sbom: $(RUN) ## Write the bill of materials: build/sbom.cdx.json
+	@$(BIN)/python -m supply sbom

@@ -1,0 +1,1 @@
+"""What Holdfast is made of: who made it, under which licence, as which exact bytes."""
