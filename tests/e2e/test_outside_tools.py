@@ -201,3 +201,26 @@ async def digest(house: House, answer: dict[str, Any]) -> str:
     shown = (await house.http.get(f"/interactions/{answer['interactionId']}")).json()
     (decision,) = [m["data"]["decision"]["digest"] for m in shown["timeline"] if m["kind"] == "decision"]
     return str(decision)
+
+
+async def test_O4_a_tool_that_is_down_is_called_at_most_twice_as_often(keyed: House, outside: World) -> None:
+    """Whoever has a share is called again within seconds; the rest wait for a minute at least."""
+    outside.fault_of = lambda key, nth: "503"
+    offered = 2 * N
+
+    async def one(n: int) -> None:
+        await keyed.customer(f"cust_{n}")
+        answer = await keyed.http.post(
+            "/chat",
+            json={"customerId": f"cust_{n}", "message": TROUBLE, "requestId": "r1"},
+            headers={"Prefer": "wait=0"},
+        )
+        assert answer.status_code == 202
+
+    for n in range(offered):
+        await one(n)
+    async with asyncio.timeout(60):
+        while len(set(outside.calls)) < offered or len(outside.calls) < offered * 1.5:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert len(outside.calls) <= 2 * offered
+    assert outside.done == []
