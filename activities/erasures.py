@@ -60,7 +60,6 @@ class ErasureActivities:
             back = await self._back(ErasureRepository(session), organisation, wanted) if wanted else []
         for stone in back:
             await self._erase(organisation, stone.id)
-            await self._finish(organisation, stone.id)
         return len(back)
 
     async def _back(
