@@ -28,8 +28,10 @@ COLUMNS = (
     "data",
 )
 _FORMULA = frozenset("=+-@\t\r\n|%")
-_INNER = re.compile(r"""([;\t\r\n])(?=[\s"'\ufeff]*[=+\-@|%＝＋－＠])""")
-"""Where a spreadsheet of another country begins a cell: at semicolons, tabs and line ends, quoted or not."""
+_BEFORE = re.compile(r"""(?<![;\s"'\ufeff])[;\s"'\ufeff]+(?=[=+\-@|%＝＋－＠])""")
+"""All that stands between a word and a formula. It is read once: only its beginning begins a match."""
+_BEGINS = re.compile(r"[;\t\r\n]")
+"""Where a spreadsheet of another country begins a cell."""
 
 
 async def as_json(
@@ -91,11 +93,19 @@ def event(row: Record) -> Json:
 def safe(words: str) -> str:
     """What a spreadsheet would calculate begins with an apostrophe instead, and so does what begins with one; the same
     after each semicolon, tab or line end within. Taking one away there gives back what it was, whatever it was."""
-    words = _INNER.sub(r"\1'", words)
+    words = _BEFORE.sub(_guarded, words)
     first = words.lstrip("\0 \u00a0\u3000\ufeff")[:1]
     plain = unicodedata.normalize("NFKC", first)[:1]
     risky = plain in _FORMULA or words[:1] == "'" or unicodedata.category(words[0]) in {"Cc", "Cf"} if words else False
     return f"'{words}" if risky else words
+
+
+def _guarded(found: re.Match[str]) -> str:
+    """An apostrophe after each place where the cell of the formula may begin: what lies before its last semicolon is
+    another cell."""
+    between = found[0]
+    start = max(between.rfind(";"), 0)
+    return between[:start] + _BEGINS.sub(r"\g<0>'", between[start:])
 
 
 def _cell(value: object) -> str:

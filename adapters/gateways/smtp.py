@@ -27,7 +27,7 @@ _ADDRESS = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII
 )
 MOST_REFERENCES = 20
-_ANY_ADDRESS = re.compile(r"[^\s<>]+@[^\s<>]+")
+_WORD = re.compile(r"[^\s<>]+")
 
 
 class SmtpMailGateway:
@@ -117,8 +117,8 @@ async def _hand_over(client: aiosmtplib.SMTP, message: bytes) -> str:
     except (errors.SMTPException, OSError) as error:
         # From here on the library does not say whether the final dot had left: it may have been taken.
         raise ToolOutcomeUnknown("the mail server went away with the message", **_facts(error)) from None
-    words = _ANY_ADDRESS.sub("<address>", _CONTROL.sub(" ", f"{response.code} {response.message}"))
-    return words[:200]
+    words = _CONTROL.sub(" ", f"{response.code} {response.message}")
+    return _WORD.sub(lambda word: "<address>" if "@" in word[0].strip("@") else word[0], words)[:200]
 
 
 async def _say_goodbye(client: aiosmtplib.SMTP) -> None:

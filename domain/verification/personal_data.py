@@ -21,7 +21,7 @@ _CUSTOMER = re.compile(
     r"\b(?:customer|account|client|user)(?: (?:number|no|nr|id))?:? #?(?=[\w-]{0,99}\d)([\w-]{1,100})"
 )
 _DIGITS = re.compile(r"(?<![\w.,])\+?\(?\d[\d ()./-]{5,40}\d(?!\w)")
-_LONG_TOKEN = re.compile(r"(?<![\w-])(?=[\w+/=-]{0,200}\d)(?=[\w+/=-]{0,200}[a-z])[\w+/=-]{20,}")
+_LONG_TOKEN = re.compile(r"(?<![\w-])(?=[\w+/=-]{0,64}\d)(?=[\w+/=-]{0,64}[a-z])[\w+/=-]{20,}")
 _IBAN = re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,8}(?: ?[a-z0-9]{1,4})?\b")
 _SECRET = re.compile(
     r"\b(?:pass(?:word|code|phrase)|pin|api[ _-]?key|secret|token|one-time code|otp|cvv|cvc)\b(?: is|:| =|=| -) ?\S"
