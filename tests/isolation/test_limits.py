@@ -21,7 +21,9 @@ def word(length: int, pattern: str) -> str | None:
     """A text of this length that fits the pattern, if one of our spellings does."""
     for spelling in SPELLINGS:
         room = length - len(re.sub(r"\{.\}", "", spelling))
-        made = re.sub(r"\{(.)\}", lambda found, room=room: found[1] * max(room, 0), spelling)
+        made = spelling
+        for letter in re.findall(r"\{(.)\}", spelling):
+            made = made.replace(f"{{{letter}}}", letter * max(room, 0))
         if len(made) == length and re.search(pattern, made):
             return made
     return None
