@@ -186,7 +186,7 @@ async def launch_temporal(stack: Stack, closing: contextlib.AsyncExitStack) -> N
     if not temporal.PROGRAM.exists():
         raise CannotStart("the Temporal server is not installed; run `make up`, or set TEMPORAL_ADDRESS")
     options = stack.options
-    ui = ("--headless",) if options.headless else ("--ui-port", str(options.ui_port), "--ui-disable-news-fetch")
+    ui = ("--headless",) if options.headless else ("--ui-port", str(options.ui_port), *_ui_flags(stack))
     command = temporal.command(stack.folder / "temporal.db", options.temporal_port, *ui)
     closing.push_async_callback(stack.children.end, "temporal")
     await stack.children.launch("temporal", command, outside.child_environment(temporal.ENVIRONMENT))
@@ -194,6 +194,12 @@ async def launch_temporal(stack: Stack, closing: contextlib.AsyncExitStack) -> N
     stack.embedded.append("Temporal")
     if not options.headless:
         stack.values["temporal_ui_url"] = stack.children.urls["temporal ui"] = f"http://{LOOPBACK}:{options.ui_port}"
+
+
+def _ui_flags(stack: Stack) -> tuple[str, ...]:
+    """What is sealed is shown through our API, which opens it for this machine's demo organisation."""
+    port = stack.options.api_port or Settings.load({**stack.values, "database_url": "-"}).api_port
+    return "--ui-disable-news-fetch", "--ui-codec-endpoint", f"http://{LOOPBACK}:{port}/codec"
 
 
 async def temporal_ready(stack: Stack) -> None:

@@ -21,12 +21,10 @@ from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec, SerializationContext, WithSerializationContext
 
 from domain.errors import PayloadRefused
-from domain.payloads import organisation_of
+from domain.payloads import WORKFLOW, organisation_of
 
 ENCODING = b"binary/encrypted"
 KEY_ID = "encryption-key-id"
-WORKFLOW = "encryption-workflow"
-"""Which workflow a payload says it is sealed for: what somebody who opens it outside of one needs to know."""
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -89,7 +87,7 @@ class SealingCodec(PayloadCodec, WithSerializationContext):
         return [self._opened(payload) for payload in payloads]
 
     def open_claimed(self, payload: Payload) -> Payload:
-        """What is inside, for the workflow it says it is sealed for: for whoever has checked `organisation` first.
+        """What is inside, for the workflow it says it is sealed for: for whoever has checked whose that is.
         Raises `PayloadRefused`."""
         return _opened(self.keys, payload, _says(payload, WORKFLOW))
 
@@ -116,11 +114,6 @@ class SealingCodec(PayloadCodec, WithSerializationContext):
 def codec_of(keys: str, *, accept_plaintext: bool = False) -> SealingCodec | None:
     """The codec for a setting; None where there are no keys, which only development may do."""
     return SealingCodec(PayloadKeys(keys), accept_plaintext=accept_plaintext) if keys else None
-
-
-def claimed_organisation(payload: Payload) -> str:
-    """Whose payload it says it is; opening it proves it. Empty: nobody's."""
-    return organisation_of(_says(payload, WORKFLOW))
 
 
 def bound_to(workflow_id: str) -> str:

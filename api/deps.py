@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
 from api.uses import Uses
@@ -26,6 +27,12 @@ class Proof:
 
     store: CheckpointStore
     keys: CheckpointKeys
+
+
+class PayloadOpener(Protocol):
+    def open_claimed(self, payload: Payload) -> Payload:
+        """What is inside, for the workflow it says it is for. Raises `PayloadRefused`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class Services:
     """None: no signing key is set, and nobody vouches for the audit."""
     outbound_allow: AllowList = NOBODY
     """Addresses that may be subscribed although they are not public."""
+    payloads: PayloadOpener | None = None
+    """None: no payload keys are set, and Temporal keeps everything in clear."""
     mail_sink: MailSink | None = None
     """The local stack's mail, to look at."""
     console_origins: frozenset[str] = frozenset()

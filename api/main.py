@@ -49,6 +49,7 @@ from api.routes import (
     session,
     webhooks,
 )
+from api.routes import codec as codec_endpoint
 from api.routes import errors as error_codes
 from api.sending import keep_sending
 from api.telling import keep_telling
@@ -135,6 +136,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         operators,
         session,
         audit,
+        codec_endpoint,
         error_codes,
         health,
         metrics,
@@ -180,6 +182,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,
         outbound_allow=AllowList(settings.outbound_allowed),
         audit_proof=Proof(CheckpointFiles(settings.audit_folder), Ed25519Keys(key)) if key else None,
+        payloads=codec,
         mail_sink=MailFolderReader(settings.data_dir / "mail") if settings.local else None,
     )
 

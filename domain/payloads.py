@@ -2,6 +2,9 @@
 
 import re
 
+WORKFLOW = "encryption-workflow"
+"""The name, in a sealed payload's metadata, under which it says what workflow it is for. Opening it proves it."""
+
 _OURS = re.compile(r"[a-z-]+:([^:]+):.+", re.DOTALL)
 
 

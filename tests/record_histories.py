@@ -24,7 +24,7 @@ from domain.tools.create_ticket import create_ticket
 from domain.tools.tool import AnyTool, Tool, ToolCall
 from domain.understanding.intents import EXAMPLES
 from domain.values import Json, Value
-from tests.house import House, open_house
+from tests.house import DEMO, House, open_house
 from tests.postgres import embedded_postgres
 from tests.receiver import Receiver, receiver
 from tests.sealed import unseal
@@ -241,6 +241,14 @@ async def counted(r: Recorder) -> None:
     await r._save("rollup_counted", "rollups", "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")
 
 
+async def forgotten(r: Recorder) -> None:
+    """Its second look is two minutes away: recorded while it waits."""
+    await r.house.customer()
+    await r.house.chat("hello")
+    asked = (await r.house.http.post("/customers/cust_123/erase", json={"requestId": "r1"})).json()
+    await r._save("erasure_waiting", ids.erasure(DEMO, asked["id"]), "EVENT_TYPE_TIMER_STARTED")
+
+
 class Broken:
     """An intent model with a bug."""
 
@@ -279,6 +287,7 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (redriven, {}),
     (sealed, {}),
     (counted, {}),
+    (forgotten, {}),
     (discarded, {}),
 )
 

@@ -26,6 +26,7 @@ EXPECTED = {
     "delivery_discarded",
     "delivery_redriven",
     "delivery_retried",
+    "erasure_waiting",
     "handoff_approved",
     "handoff_rejected",
     "handoff_resolved",
@@ -74,7 +75,7 @@ def test_no_history_holds_what_a_customer_or_an_operator_wrote(name: str) -> Non
         "xyzzy",
     ):
         assert private not in payloads
-    decoded = re.search('"(interaction|handoff|delivery)Id"|"everywhere"|count what', payloads)
+    decoded = re.search('"(interaction|handoff|delivery|erasure)Id"|"everywhere"|count what', payloads)
     assert decoded, "nothing was decoded: the check proves nothing"
 
 

@@ -86,6 +86,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("post", "/customers/{customerId}/erase"): ("/customers/cust_missing/erase", {}, {"admin"}),
     ("get", "/erasures/{erasureId}"): ("/erasures/ers_missing0", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/export"): ("/customers/cust_scopes/export", None, {"operator", "auditor"}),
+    ("post", "/codec/decode"): ("/codec/decode", {"payloads": []}, {"auditor"}),
     ("get", "/effects/{effectId}"): ("/effects/eff_missing0", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/effects"): ("/customers/cust_scopes/effects", None, {"operator", "auditor"}),
     ("get", "/customers/{customerId}/consents"): (

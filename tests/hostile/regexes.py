@@ -77,7 +77,7 @@ def compiled_at_import() -> dict[tuple[str, int], list[re.Pattern[str]]]:
         found.setdefault((frame.f_code.co_filename, frame.f_lineno), []).append(made)
         return made
 
-    re.compile = noting  # type: ignore[assignment]
+    re.compile = noting
     try:
         for path in files():
             importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
