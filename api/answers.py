@@ -4,7 +4,7 @@ from api.deps import Services
 from domain.answer import Answer, Asked, ShownAction, ShownHandoff, answer_of
 from domain.correction import is_about_the_message
 from domain.interaction import InteractionStatus
-from domain.values import Value
+from domain.values import Json, Value
 from schema.decisions import DecisionRepository
 from schema.effects import EffectRepository, EffectStanding
 from schema.handoffs import Handoff, HandoffFilters, HandoffRepository
@@ -41,6 +41,19 @@ class PendingAnswer(Value):
             customer_id=interaction.customer_id,
             links=links,
         )
+
+
+FOR_CUSTOMERS = frozenset({
+    "interactionId", "conversationId", "requestId", "customerId", "mode", "status", "reply", "replayed",
+    "message", "createdAt", "answeredAt", "finishedAt",
+})  # fmt: skip
+"""What a customer is shown of an answer: why it was decided so, and by whom, is not theirs."""
+
+
+def for_customer(answer: Json) -> Json:
+    """The members a customer is shown, and where to look again."""
+    shown = {name: value for name, value in answer.items() if name in FOR_CUSTOMERS}
+    return {**shown, "links": {"self": answer["links"]["self"]}}
 
 
 def links(services: Services, interaction: Interaction) -> Links:

@@ -26,8 +26,9 @@ from domain.errors import (
     StepUpNeeded,
 )
 from domain.signing_in import STEP_UP
-from domain.values import OrganisationId
+from domain.values import CustomerId, OrganisationId
 
+CUSTOMER_PREFIX = "hf_cust_"
 LOCAL_ORGANISATION = OrganisationId("demo")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d+)?")
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hf_live_…`. The local stack needs none.")
@@ -39,6 +40,8 @@ class Scope(StrEnum):
     BUILDER = "builder"
     AUDITOR = "auditor"
     ADMIN = "admin"
+    CUSTOMER = "customer"
+    """Of a customer's token, never of a key: messages and interactions of that one customer."""
 
 
 KeyScope = Literal["ingest", "operator", "builder", "auditor", "admin"]
@@ -67,6 +70,8 @@ class Caller:
     """What they came with: the id of a key, of an operator."""
     session: SignedIn | None = None
     """None: a program with a key, or this very machine."""
+    customer_id: CustomerId | None = None
+    """The one customer this caller is; None: not a customer."""
     is_local: bool = False
     """Let in without a key, for being on this machine."""
 
@@ -77,6 +82,15 @@ class Caller:
             raise PasswordChangeNeeded("change the one-time password first")
         if Scope.ADMIN not in self.scopes and not self.scopes & set(scopes):
             raise ScopeMissing("this caller lacks the scope", needs=[s.value for s in scopes])
+
+    def is_other(self, customer_id: str) -> bool:
+        """Whether the caller is a customer, and not this one."""
+        return self.customer_id is not None and self.customer_id != customer_id
+
+    def refuse_customers(self) -> None:
+        """Raises `ScopeMissing` for a customer; whoever else calls may."""
+        if self.customer_id is not None:
+            raise ScopeMissing("this is not for customers", needs=sorted(set(Scope) - {Scope.ADMIN, Scope.CUSTOMER}))
 
     def need_proof(self, now: datetime) -> None:
         """Raises `StepUpNeeded` for a session without `has_proof`."""
@@ -111,6 +125,8 @@ async def caller(
 
 
 async def _key(request: Request, services: Services, sent: str) -> Caller:
+    if sent.startswith(CUSTOMER_PREFIX):
+        return await _customer(services, sent)
     key = await services.db.admit_api_key(key_hash(sent), services.limits)
     if key is None:
         raise NotAuthenticated("the key is not valid")
@@ -123,6 +139,15 @@ async def _key(request: Request, services: Services, sent: str) -> Caller:
         raise RateLimited("too many requests", limit=key.refused_by, retry_after=wait_s)
     services.uses.saw(key.organisation, key.key_id, services.now())
     return Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id)
+
+
+async def _customer(services: Services, sent: str) -> Caller:
+    found = await services.db.resolve_customer_token(key_hash(sent))
+    if found is None:
+        raise NotAuthenticated("the token is not valid, or its time is over")
+    organisation, customer_id = found
+    structlog.contextvars.bind_contextvars(organisation=organisation)
+    return Caller(organisation, "customer", frozenset({Scope.CUSTOMER}), "customer", customer_id=customer_id)
 
 
 async def _operator(request: Request, services: Services, token: str) -> Caller:

@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, text
 
 from domain.budget import Budget, Limits
 from domain.standing import Standing
-from domain.values import DeliveryId, HandoffId, OrganisationId
+from domain.values import CustomerId, DeliveryId, HandoffId, OrganisationId
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ ADMIT_API_KEY = text(
 RESOLVE_SESSION = text(
     "SELECT organisation, session_id, operator_id, scopes, stepped_up_at, is_one_time FROM resolve_session(:hash)"
 )
+RESOLVE_CUSTOMER_TOKEN = text("SELECT organisation, customer_id FROM resolve_customer_token(:hash)")
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
@@ -127,6 +128,11 @@ class LookUps(ABC):
         return ResolvedSession(
             OrganisationId(r.organisation), r.session_id, r.operator_id, tuple(r.scopes), r.stepped_up_at, r.is_one_time
         )
+
+    async def resolve_customer_token(self, token_hash: bytes) -> tuple[OrganisationId, CustomerId] | None:
+        """For whom the token speaks, unless it is unknown or over."""
+        rows = await self._look_up(RESOLVE_CUSTOMER_TOKEN, hash=token_hash)
+        return (OrganisationId(rows[0].organisation), CustomerId(rows[0].customer_id)) if rows else None
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""

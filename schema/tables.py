@@ -8,6 +8,7 @@ from schema.base import METADATA, Row
 from schema.calendars import CalendarRow
 from schema.consents import ConsentRow
 from schema.conversation_rows import ConversationEventRow, ConversationRow
+from schema.customer_tokens import CustomerTokenRow
 from schema.customers import CustomerRow
 from schema.decisions import DecisionRow
 from schema.delivery_rows import DeliveryEventRow, DeliveryRow, DeliveryVersionRow
@@ -42,6 +43,7 @@ ALL_ROWS: tuple[type[Row], ...] = (
     SignInRow,
     SignInThrottleRow,
     CustomerRow,
+    CustomerTokenRow,
     CalendarRow,
     ConversationRow,
     ConversationEventRow,

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 
-from api.answers import ChatAnswer, Links, PendingAnswer, links
-from api.auth import CallerDep, Scope
+from api.answers import ChatAnswer, Links, PendingAnswer, for_customer, links
+from api.auth import Caller, CallerDep, Scope
 from api.deps import ServicesDep
 from api.errors import problem
 from api.fields import Body, Key, Message, ObjectId
@@ -17,7 +17,7 @@ from api.idempotency import new_interaction, request_key
 from api.intake import Taken, take
 from api.meters import MetersDep
 from api.strict_json import StrictRoute
-from domain.errors import RequestIdReused
+from domain.errors import CustomerNotFound, RequestIdReused
 from domain.values import Json, Mode
 
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
@@ -58,9 +58,7 @@ async def post_chat(
     prefer: Annotated[str | None, Header()] = None,
 ) -> JSONResponse:
     """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link."""
-    caller.need(Scope.INGEST)
-    if request.agent_id is not None:
-        raise problem(404, "agent_not_found", "no such agent")  # one agent is shipped, and it has no id yet
+    check_may_ask(caller, request)
     key = request_key(request.request_id, idempotency_key or [])
     new = new_interaction(services, caller, request, key)
     started = time.perf_counter()
@@ -71,20 +69,33 @@ async def post_chat(
         raise
     waited_s = time.perf_counter() - started
     meters.answered(outcome_of(taken), request.mode, replayed=taken.replayed, waited_s=waited_s)
-    return said(taken, links(services, taken.interaction))
+    return said(taken, links(services, taken.interaction), to_customer=caller.customer_id is not None)
+
+
+def check_may_ask(caller: Caller, request: ChatRequest) -> None:
+    """Raises `ScopeMissing`, or a 404. For a customer another customer does not exist, and nothing is a rehearsal."""
+    caller.need(Scope.INGEST, Scope.CUSTOMER)
+    if caller.customer_id is not None and request.mode is not Mode.LIVE:
+        caller.need(Scope.INGEST)
+    if caller.is_other(request.customer_id):
+        raise CustomerNotFound("no such customer")
+    if request.agent_id is not None:
+        raise problem(404, "agent_not_found", "no such agent")  # one agent is shipped, and it has no id yet
 
 
 IN_ORDER = tuple(field.alias or name for name, field in ChatAnswer.model_fields.items())
 """As documented: the database keeps an answer's members in an order of its own."""
 
 
-def said(taken: Taken, where: Links) -> JSONResponse:
+def said(taken: Taken, where: Links, *, to_customer: bool = False) -> JSONResponse:
     """The stored answer, verbatim: it was checked when it was made. Or 202: safe with us, and here is where to look."""
     headers = {"Idempotent-Replayed": "true"} if taken.replayed else {}
     if taken.answer is not None:
         answer = {**taken.answer, "replayed": taken.replayed, "links": where.model_dump(mode="json")}
-        return JSONResponse({name: answer[name] for name in IN_ORDER if name in answer}, headers=headers)
+        shown = {name: answer[name] for name in IN_ORDER if name in answer}
+        return JSONResponse(for_customer(shown) if to_customer else shown, headers=headers)
     pending = PendingAnswer.of(taken.interaction, where).model_dump(mode="json")
+    pending = for_customer(pending) if to_customer else pending
     return JSONResponse(pending, status_code=202, headers={**headers, "Location": where.self, "Retry-After": "1"})
 
 

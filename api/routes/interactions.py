@@ -1,19 +1,23 @@
 """What happened: every interaction, and each one's timeline."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from api.answers import Links, current_answer, links
-from api.auth import CallerDep, Scope
-from api.deps import ServicesDep
+from api.answers import Links, current_answer, for_customer, links
+from api.auth import Caller, CallerDep, Scope
+from api.deps import Services, ServicesDep
 from api.fields import Instant, Key, ObjectId, Page
 from api.strict_json import StrictRoute
 from domain.answer import Answer
+from domain.errors import InteractionNotFound
 from domain.interaction import InteractionStatus
 from domain.values import ConversationId, CustomerId, Intent, InteractionId, Json, Mode, Value
-from schema.interactions import InteractionFilters, InteractionRepository
+from schema.interactions import Interaction, InteractionFilters, InteractionRepository
+from schema.session import Session
 
 router = APIRouter(prefix="/interactions", tags=["interactions"], route_class=StrictRoute)
 
@@ -87,24 +91,44 @@ class InteractionQuery(Page):
 async def list_interactions(
     caller: CallerDep, services: ServicesDep, query: Annotated[InteractionQuery, Query()]
 ) -> InteractionList:
-    caller.need(Scope.OPERATOR, Scope.AUDITOR)
+    """A customer sees their own, without what was made of them."""
+    caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.CUSTOMER)
+    if query.customer_id is not None and caller.is_other(query.customer_id):
+        return InteractionList(items=())
+    filters = query.filters() if caller.customer_id is None else _own(query.filters(), caller.customer_id)
     async with services.db.transaction(caller.organisation) as session:
-        page = await InteractionRepository(session).list(query.filters(), limit=query.limit, cursor=query.cursor)
-    items = tuple(InteractionSummary.model_validate(i, from_attributes=True) for i in page.items)
+        page = await InteractionRepository(session).list(filters, limit=query.limit, cursor=query.cursor)
+    items = tuple(_summary(interaction, caller) for interaction in page.items)
     return InteractionList(items=items, next_cursor=page.next_cursor)
 
 
-@router.get("/{interactionId}", summary="One interaction, with everything that led to its answer")
+@router.get(
+    "/{interactionId}",
+    response_model=InteractionDetail,
+    summary="One interaction, with everything that led to its answer",
+)
 async def get_interaction(
     interaction_id: Annotated[ObjectId, Path(alias="interactionId")], caller: CallerDep, services: ServicesDep
-) -> InteractionDetail:
-    """A key that only sends in reads what it sent by the id it was given, which cannot be guessed; it lists nothing."""
-    caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.INGEST)
+) -> InteractionDetail | JSONResponse:
+    """A key that only sends in reads what it sent by the id it was given, which cannot be guessed; it lists nothing. A
+    customer reads what was said, and how it stands."""
+    caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.INGEST, Scope.CUSTOMER)
     async with services.db.transaction(caller.organisation) as session:
-        interactions = InteractionRepository(session)
-        interaction = await interactions.get(InteractionId(interaction_id))
-        answer = await current_answer(session, interaction)
-        timeline = await interactions.timeline(interaction.id)
+        detail = await _detail(services, session, caller, InteractionId(interaction_id))
+    if caller.customer_id is None:
+        return detail
+    return JSONResponse(for_customer(detail.model_dump(mode="json")))
+
+
+async def _detail(
+    services: Services, session: Session, caller: Caller, interaction_id: InteractionId
+) -> InteractionDetail:
+    interactions = InteractionRepository(session)
+    interaction = await interactions.get(interaction_id)
+    if caller.is_other(interaction.customer_id) or (caller.customer_id and interaction.mode is not Mode.LIVE):
+        raise InteractionNotFound("no such interaction")
+    answer = await current_answer(session, interaction)
+    timeline = await interactions.timeline(interaction.id)
     return InteractionDetail(
         **answer.model_dump(by_alias=False),
         message=interaction.message,
@@ -114,3 +138,15 @@ async def get_interaction(
         timeline=tuple(Moment.model_validate(entry, from_attributes=True) for entry in timeline),
         links=links(services, interaction),
     )
+
+
+def _own(filters: InteractionFilters, customer_id: CustomerId) -> InteractionFilters:
+    """Of this customer only, and nothing that was a rehearsal; what was made of them is no filter either."""
+    return replace(filters, customer_id=customer_id, mode=Mode.LIVE, intent=None)
+
+
+def _summary(interaction: Interaction, caller: Caller) -> InteractionSummary:
+    summary = InteractionSummary.model_validate(interaction, from_attributes=True)
+    if caller.customer_id is None:
+        return summary
+    return summary.model_copy(update={"intent": None, "confidence": None, "outcome": None})

@@ -65,6 +65,7 @@ async def sign_in(request: Request, body: SignInBody, services: ServicesDep, ans
 
 @router.get("", summary="Who is calling")
 async def get_session(caller: CallerDep, services: ServicesDep) -> WhoIsCalling:
+    caller.refuse_customers()
     found: SignIn | None = None
     if caller.session is not None:
         async with services.db.transaction(caller.organisation) as session:

@@ -76,9 +76,10 @@ MESSAGE = {"customerId": "cust_scopes", "message": "hello"}
 EVERYBODY = {"ingest", "operator", "builder", "auditor"}
 """A key has no session, which is 404 where one is needed; it may ask who it is."""
 ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
-    ("post", "/chat"): ("/chat", MESSAGE, {"ingest"}),
-    ("get", "/interactions"): ("/interactions", None, {"operator", "auditor"}),
-    ("get", "/interactions/{interactionId}"): ("/interactions/int_missing0", None, {"ingest", "operator", "auditor"}),
+    ("post", "/chat"): ("/chat", MESSAGE, {"ingest", "customer"}),
+    ("get", "/interactions"): ("/interactions", None, {"operator", "auditor", "customer"}),
+    ("get", "/interactions/{interactionId}"): (
+        "/interactions/int_missing0", None, {"ingest", "operator", "auditor", "customer"}),
     ("put", "/customers/{customerId}"): ("/customers/cust_scopes", CUSTOMER, {"builder"}),
     ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"operator", "builder", "auditor"}),
     ("get", "/customers/{customerId}/invoices"): (
@@ -143,6 +144,8 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/notifications"): ("/notifications", None, {"operator", "builder"}),
     ("post", "/notifications/{notificationId}/read"): (
         "/notifications/ntf_missing0/read", None, {"operator", "builder"}),
+    ("post", "/customers/{customerId}/tokens"): ("/customers/cust_scopes/tokens", {}, {"ingest"}),
+    ("delete", "/customers/{customerId}/tokens"): ("/customers/cust_none/tokens", None, {"ingest"}),
     ("get", "/keys"): ("/keys", None, {"admin"}),
     ("post", "/keys"): ("/keys", {"name": "of the table", "scopes": ["ingest"]}, {"admin"}),
     ("post", "/keys/{keyId}/rotate"): ("/keys/key_missing0/rotate", {}, {"admin"}),

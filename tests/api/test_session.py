@@ -5,7 +5,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -15,6 +15,7 @@ from sqlalchemy import text
 from api.main import create_app
 from domain.signing_in import FREE_TRIES
 from domain.values import OrganisationId
+from schema.throttles import ThrottleRepository
 from tests.api.conftest import Api
 from tests.api.test_auth import bearer
 from tests.api.wire import problem_of
@@ -311,10 +312,6 @@ async def test_failing_again_and_again_makes_the_account_wait_even_with_the_righ
 
 
 async def test_the_wait_doubles_up_to_a_quarter_hour_and_success_ends_it(api: Api) -> None:
-    from datetime import UTC, datetime
-
-    from schema.throttles import ThrottleRepository
-
     at, waits = datetime(2026, 1, 1, tzinfo=UTC), list[float]()
     async with api.house.db.transaction(OrganisationId("waits")) as session:
         throttles = ThrottleRepository(session)

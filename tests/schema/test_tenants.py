@@ -25,6 +25,7 @@ from schema.base import METADATA, new_id
 from schema.calendars import CalendarRepository, NewCalendar
 from schema.consents import ConsentRepository
 from schema.conversations import ConversationRepository
+from schema.customer_tokens import CustomerTokenRepository
 from schema.dead_letters import Correction, DeadLetterRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.effect_list import list_effects
@@ -74,8 +75,9 @@ APPEND_ONLY = (
 )
 
 
-FORGOTTEN = {"handoff_wakes", "sign_in_throttles"}
-"""A reminder is taken away when it was heard, failures to sign in after a day: neither records what was done."""
+FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens"}
+"""A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over:
+none records what was done."""
 
 
 async def something_in_every_table(db: Database, organisation: OrganisationId) -> None:
@@ -125,6 +127,7 @@ async def _somebody_signed_in(session: Session) -> None:
     operator = await OperatorRepository(session).add("ana@example.com", "hash", {"operator"}, "ci", NOW, None)
     await SignInRepository(session).begin(operator.id, "hash", f"token {session.organisation}".encode(), NOW)
     await ThrottleRepository(session).try_once("account", "key", NOW)
+    await CustomerTokenRepository(session).issue(ANNA, f"ct {session.organisation}".encode(), "ci", NOW, NOW)
 
 
 async def _something_outgoing(session: Session, delivered: DeliveryId) -> None:

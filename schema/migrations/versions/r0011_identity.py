@@ -1,4 +1,5 @@
-"""Who is calling: keys that can be rotated, operators with their sessions, and how often somebody failed."""
+"""Who is calling: keys that can be rotated, operators with their sessions, end customers with a
+token, and how often somebody failed."""
 
 from alembic import op
 
@@ -60,6 +61,16 @@ CREATE TABLE sign_in_throttles (
     PRIMARY KEY (organisation, kind, key)
 );
 CREATE INDEX sign_in_throttles_by_time ON sign_in_throttles (organisation, last_at);
+CREATE TABLE customer_tokens (
+    organisation varchar NOT NULL, id varchar NOT NULL,
+    customer_id varchar NOT NULL,
+    token_hash bytea NOT NULL UNIQUE,
+    created_by varchar NOT NULL,
+    created_at timestamptz NOT NULL, expires_at timestamptz NOT NULL,
+    PRIMARY KEY (organisation, id),
+    FOREIGN KEY (organisation, customer_id) REFERENCES customers
+);
+CREATE INDEX customer_tokens_by_customer ON customer_tokens (organisation, customer_id);
 """
 # `resolve_api_key` stays for processes of the version before: it knows no ended keys.
 LOOKUPS = """
@@ -86,17 +97,26 @@ BEGIN ATOMIC
     WHERE s.token_hash = hash AND s.ended_at IS NULL AND s.idle_until > now() AND s.expires_at > now()
         AND o.disabled_at IS NULL;
 END;
-REVOKE ALL ON FUNCTION resolve_key(bytea), resolve_session(bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION resolve_key(bytea), resolve_session(bytea) TO holdfast_app;
+GRANT SELECT (organisation, customer_id, token_hash, expires_at) ON customer_tokens TO holdfast_lookup;
+CREATE POLICY lookup ON customer_tokens FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE FUNCTION resolve_customer_token(hash bytea)
+    RETURNS TABLE (organisation varchar, customer_id varchar)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp
+BEGIN ATOMIC
+    SELECT t.organisation, t.customer_id FROM customer_tokens t WHERE t.token_hash = hash AND t.expires_at > now();
+END;
+REVOKE ALL ON FUNCTION resolve_key(bytea), resolve_session(bytea), resolve_customer_token(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION resolve_key(bytea), resolve_session(bytea), resolve_customer_token(bytea) TO holdfast_app;
 GRANT CREATE ON SCHEMA {schema} TO holdfast_lookup;
 ALTER FUNCTION resolve_key(bytea) OWNER TO holdfast_lookup;
 ALTER FUNCTION resolve_session(bytea) OWNER TO holdfast_lookup;
+ALTER FUNCTION resolve_customer_token(bytea) OWNER TO holdfast_lookup;
 REVOKE CREATE ON SCHEMA {schema} FROM holdfast_lookup
 """
 # Of two keys of one name only the newer one goes on: the index of the version before admits no other.
 DOWN = """
-DROP FUNCTION resolve_key(bytea), resolve_session(bytea);
-DROP TABLE sign_in_throttles, sessions, operators;
+DROP FUNCTION resolve_key(bytea), resolve_session(bytea), resolve_customer_token(bytea);
+DROP TABLE customer_tokens, sign_in_throttles, sessions, operators;
 ALTER TABLE handoff_approvals NO FORCE ROW LEVEL SECURITY;
 UPDATE handoff_approvals SET via = 'key' WHERE via = 'session';
 ALTER TABLE handoff_approvals FORCE ROW LEVEL SECURITY;
@@ -120,6 +140,7 @@ def upgrade() -> None:
     protect("operators", "password_hash, one_time_until, scopes, updated_at, disabled_at")
     protect("sessions", "token_hash, last_seen_at, idle_until, stepped_up_at, ended_at")
     protect("sign_in_throttles", "tries, last_at, blocked_until", may_delete=True)
+    protect("customer_tokens", may_delete=True)
     op.execute(LOOKUPS.format(schema=schema))
 
 
