@@ -134,7 +134,8 @@ class Settings(BaseSettings):
 
     outbound_allow: str = ""
     """Hosts that may be called although they are not public: `host` or `host:port`, comma-separated; `[v6]:port` for
-    IPv6. They may also be called without TLS. Anything else must be a public https address."""
+    IPv6. `acme=host` for one organisation only, `acme/chat=host` for one use of it (`webhook`, `chat`), `*/chat=host`
+    for that use of all. They may also be called without TLS. Anything else must be a public https address."""
 
     smtp_host: str = ""
     """Mail server. Empty: the one-machine stack keeps mail in its data folder; elsewhere mail is refused."""

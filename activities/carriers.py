@@ -83,6 +83,7 @@ class Carriers:
             body=delivery.body,
             secrets=await self._open(session, endpoint_id, "signing"),
             delivery_id=delivery.id,
+            organisation=session.organisation,
         )
 
         async def carry() -> Carried:
@@ -93,9 +94,10 @@ class Carriers:
     async def _chat(self, session: Session, delivery: Delivery) -> Parcel:
         endpoint_id, _ = await self._endpoint(session, delivery)
         address, *_ = await self._open(session, endpoint_id, "address") or (b"",)
+        whose = session.organisation
 
         async def carry() -> Carried:
-            return Carried(await self.chat.send(address.decode(), delivery.body), {})
+            return Carried(await self.chat.send(address.decode(), delivery.body, whose), {})
 
         return Parcel(carry, schedule_of(CHAT_WEBHOOK), place=endpoint_id)
 

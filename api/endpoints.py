@@ -8,7 +8,7 @@ from api.auth import Caller
 from api.deps import Services
 from api.sending import set_going
 from domain.errors import Conflict, RequestInvalid
-from domain.outside import target_of
+from domain.outside import Use, target_of
 from domain.ports import SecretBox
 from domain.values import DeliveryId
 from domain.webhook import (
@@ -35,7 +35,7 @@ async def create(
     services: Services, caller: Caller, kind: EndpointKind, url: str, event_types: list[str], description: str
 ) -> tuple[Endpoint, str | None]:
     """The endpoint, and the secret that signs for it; none for a chat room. Raises `RequestInvalid`, `Conflict`."""
-    target_of(url, services.outbound_allow)
+    target_of(url, services.outbound_allow.of(caller.organisation, Use(kind)))
     box, at, endpoint_id = _box(services), services.now(), new_endpoint_id()
     async with services.db.transaction(caller.organisation) as session:
         endpoint = await WebhookRepository(session).create(
@@ -62,11 +62,11 @@ async def change(
     enabled: bool | None,
 ) -> Endpoint:
     """What is None stays. Raises `NotFound`, `RequestInvalid`, `Conflict`."""
-    if url is not None:
-        target_of(url, services.outbound_allow)
     async with services.db.transaction(caller.organisation) as session:
         webhooks = WebhookRepository(session)
         kind = (await webhooks.get(endpoint_id)).kind
+        if url is not None:
+            target_of(url, services.outbound_allow.of(caller.organisation, Use(kind)))
         check_types(kind, event_types or [])
         if url is not None and kind is EndpointKind.CHAT:
             kept = await _keep(services, session, _box(services), endpoint_id, "address", url.encode())

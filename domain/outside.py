@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
@@ -61,21 +62,53 @@ class Target:
     """Named by the installation itself: its addresses are not asked about."""
 
 
+class Use(StrEnum):
+    """What an address is called for."""
+
+    WEBHOOK = "webhook"
+    CHAT = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    host: str
+    port: int | None
+    organisation: str | None
+    use: Use | None
+
+
 class AllowList:
-    """`host` or `host:port` entries an installation trusts, its own chat server say; `[v6]:port` for IPv6."""
+    """Hosts an installation trusts, its own chat server say: `host` or `host:port`, `[v6]:port` for IPv6, for every
+    organisation; `acme=host` for one of them, `acme/chat=host` for one use of it, `*/chat=host` for that use of all."""
 
     def __init__(self, entries: Iterable[str] = ()) -> None:
         self._entries = frozenset(_entry(entry) for entry in entries)
 
+    def of(self, organisation: str, use: Use) -> "AllowList":
+        """What is allowed to this organisation for this use."""
+        found = AllowList()
+        found._entries = frozenset(
+            _Entry(entry.host, entry.port, None, None)
+            for entry in self._entries
+            if entry.organisation in {None, organisation} and entry.use in {None, use}
+        )
+        return found
+
     def has(self, host: str, port: int) -> bool:
-        return (host, port) in self._entries or (host, None) in self._entries
+        """Whether it is allowed to everybody for everything."""
+        return any(_Entry(host, of, None, None) in self._entries for of in (port, None))
 
 
-def _entry(entry: str) -> tuple[str, int | None]:
-    parts = urlsplit(f"//{entry.strip()}")
+def _entry(entry: str) -> _Entry:
+    scope, scoped, address = entry.strip().rpartition("=")
+    parts = urlsplit(f"//{address}")
     if not parts.hostname or parts.username is not None or parts.path or parts.query:
-        raise ValueError("an entry is host or host:port")
-    return parts.hostname.rstrip("."), parts.port
+        raise ValueError("an entry is host or host:port, or organisation=host, or organisation/use=host")
+    organisation, _, use = scope.partition("/")
+    whose = None if organisation in {"", "*"} else organisation
+    if (scoped and not organisation) or scope in {"*", "*/"} or scope.endswith("/"):
+        raise ValueError("whose is an organisation, organisation/use, or */use")
+    return _Entry(parts.hostname.rstrip("."), parts.port, whose, Use(use) if use else None)
 
 
 NOBODY = AllowList()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from domain.delivery import Failure, Receipt
 from domain.facts import Account, Invoice
-from domain.values import CustomerId, Intent, Json, Money, Priority, Value
+from domain.values import CustomerId, Intent, Json, Money, OrganisationId, Priority, Value
 from domain.webhook import WebhookCall
 
 
@@ -83,8 +83,8 @@ class WebhookGateway(Protocol):
 
 
 class ChatGateway(Protocol):
-    async def send(self, url: str, body: str) -> Receipt | Failure:
-        """Post one line to a chat room's incoming webhook, under the same rules."""
+    async def send(self, url: str, body: str, organisation: OrganisationId) -> Receipt | Failure:
+        """Post one line to a chat room's incoming webhook of this organisation's, under the same rules."""
         ...
 
 

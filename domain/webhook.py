@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.delivery import Failure, FailureKind, Receipt
-from domain.values import DeliveryId, Json
+from domain.values import DeliveryId, Json, OrganisationId
 
 
 class EventType(StrEnum):
@@ -132,6 +132,8 @@ class WebhookCall:
     secrets: tuple[bytes, ...]
     """Every secret active now, newest first; each one signs."""
     delivery_id: DeliveryId
+    organisation: OrganisationId
+    """Whose endpoint it is: it may be called where this organisation may call."""
 
 
 GONE, TOO_MANY, UNAVAILABLE, TIMED_OUT = 410, 429, 503, 408

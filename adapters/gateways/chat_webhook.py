@@ -6,6 +6,8 @@ from datetime import datetime
 from adapters.gateways.outside import OutsideClient
 from adapters.gateways.webhook import post
 from domain.delivery import Failure, Receipt
+from domain.outside import Use
+from domain.values import OrganisationId
 
 
 class HttpChatGateway:
@@ -15,5 +17,6 @@ class HttpChatGateway:
         self._client = client
         self._now = now
 
-    async def send(self, url: str, body: str) -> Receipt | Failure:
-        return await post(self._client, url, body, {"Content-Type": "application/json"}, self._now)
+    async def send(self, url: str, body: str, organisation: OrganisationId) -> Receipt | Failure:
+        whose = (organisation, Use.CHAT)
+        return await post(self._client, url, body, {"Content-Type": "application/json"}, self._now, whose)

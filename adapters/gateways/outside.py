@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -19,10 +20,13 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from domain.errors import RequestInvalid
-from domain.outside import NOBODY, AllowList, is_public, target_of
+from domain.outside import NOBODY, AllowList, Use, is_public, target_of
+from domain.values import OrganisationId
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+Whose = tuple[OrganisationId, Use]
 MAX_ADDRESSES = 4
+_ALLOWED: ContextVar[AllowList] = ContextVar("holdfast_outbound_allowed", default=NOBODY)
 _TRACER = trace.get_tracer("holdfast")
 
 
@@ -71,7 +75,7 @@ class OutsideClient:
         self._allowed = allowed
         self._longest = longest
         self._most_bytes = most_bytes
-        backend: Any = _CheckedBackend(allowed, resolve)
+        backend: Any = _CheckedBackend(resolve)
         self._client = httpx2.AsyncClient(
             transport=_Transport(tls or ssl.create_default_context(), backend),
             timeout=httpx2.Timeout(timeout),
@@ -81,12 +85,25 @@ class OutsideClient:
             trust_env=False,
         )
 
-    async def request(self, method: str, url: str, *, content: bytes = b"", headers: Mapping[str, str]) -> Answer:
-        """The answer, whatever its status. Raises `AddressRefused` before anything was sent, else `Unreachable`."""
+    async def request(
+        self, method: str, url: str, *, content: bytes = b"", headers: Mapping[str, str], whose: Whose | None = None
+    ) -> Answer:
+        """The answer, whatever its status. Raises `AddressRefused` before anything was sent, else `Unreachable`.
+
+        `whose` says on whose behalf and what for: what is allowed to them alone is allowed too."""
+        allowed = self._allowed if whose is None else self._allowed.of(*whose)
         try:
-            target_of(url, self._allowed)
+            target_of(url, allowed)
         except RequestInvalid:
             raise AddressRefused from None
+        # Read where the connection is opened: in this task, and by nobody else.
+        token = _ALLOWED.set(allowed)
+        try:
+            return await self._bounded(method, url, content, headers)
+        finally:
+            _ALLOWED.reset(token)
+
+    async def _bounded(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         try:
             async with asyncio.timeout(self._longest):
                 return await self._request(method, url, content, headers)
@@ -136,8 +153,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
 
 class _CheckedBackend(httpcore2.AnyIOBackend):
-    def __init__(self, allowed: AllowList, resolve: Resolve) -> None:
-        self._allowed = allowed
+    def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
 
     async def connect_tcp(
@@ -164,7 +180,7 @@ class _CheckedBackend(httpcore2.AnyIOBackend):
             raise httpcore2.ConnectTimeout("the name was not resolved in time") from None
         except (OSError, UnicodeError):
             raise httpcore2.ConnectError("the name cannot be resolved") from None
-        if not self._allowed.has(host.lower().removesuffix("."), port) and not all(map(is_public, found)):
+        if not _ALLOWED.get().has(host.lower().removesuffix("."), port) and not all(map(is_public, found)):
             raise AddressRefused
         return found[:MAX_ADDRESSES]
 

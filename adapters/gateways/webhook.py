@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from adapters.gateways.outside import AddressRefused, OutsideClient, Unreachable
+from adapters.gateways.outside import AddressRefused, OutsideClient, Unreachable, Whose
 from adapters.signing import sign
 from domain.delivery import Failure, FailureKind, Receipt
+from domain.outside import Use
 from domain.webhook import WebhookCall, outcome_of, retry_after
 
 
@@ -23,15 +24,21 @@ class HttpWebhookGateway:
             "Content-Type": "application/json",
             **sign(call.secrets, call.webhook_id, self._now(), call.body),
         }
-        return await post(self._client, call.url, call.body, headers, self._now)
+        whose = (call.organisation, Use.WEBHOOK)
+        return await post(self._client, call.url, call.body, headers, self._now, whose)
 
 
 async def post(
-    client: OutsideClient, url: str, body: str, headers: dict[str, str], now: Callable[[], datetime]
+    client: OutsideClient,
+    url: str,
+    body: str,
+    headers: dict[str, str],
+    now: Callable[[], datetime],
+    whose: Whose | None = None,
 ) -> Receipt | Failure:
     """One POST, and what it means. A line that broke after the request had left is ambiguous: it may have arrived."""
     try:
-        answer = await client.request("POST", url, content=body.encode(), headers=headers)
+        answer = await client.request("POST", url, content=body.encode(), headers=headers, whose=whose)
     except AddressRefused:
         return Failure(kind=FailureKind.REFUSED_BY_POLICY, code="address_refused")
     except Unreachable as failure:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.gateways.outside import AddressRefused, Answer, OutsideClient, Unreachable
+from adapters.gateways.outside import AddressRefused, Answer, OutsideClient, Unreachable, Whose
 from adapters.gateways.webhook import post
 from domain.delivery import Failure, FailureKind, Receipt
 from domain.errors import RequestInvalid
-from domain.outside import NOBODY, AllowList, is_public, target_of
+from domain.outside import NOBODY, AllowList, Use, is_public, target_of
+from domain.values import OrganisationId
 from tests.receiver import Receiver, receiver
 from worker import now
 
@@ -228,10 +229,61 @@ async def test_an_answer_without_end_is_read_only_at_its_beginning(trap: Receive
     assert len(answer.body) == 1000
 
 
-@pytest.mark.parametrize("entry", ["", "http://x", "a/b", "user@host", "host:port", "host:99999"])
+@pytest.mark.parametrize(
+    "entry",
+    ["", "http://x", "a/b", "user@host", "host:port", "host:99999", "acme=", "=host", "*=host", "acme/=host",
+     "/chat=host", "acme/fax=host", "*/=host", "acme=user@host", "a=b=c/d"],
+)  # fmt: skip
 def test_an_entry_that_is_no_host_is_refused(entry: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         AllowList([entry])
+
+
+SCOPED = AllowList(["acme=crm.internal:8443", "globex/chat=chat.internal", "*/webhook=bus.internal", "all.internal"])
+ACME, GLOBEX = OrganisationId("acme"), OrganisationId("globex")
+REACHES = {
+    (ACME, Use.WEBHOOK): {"crm.internal:8443", "bus.internal", "all.internal"},
+    (ACME, Use.CHAT): {"crm.internal:8443", "all.internal"},
+    (GLOBEX, Use.WEBHOOK): {"bus.internal", "all.internal"},
+    (GLOBEX, Use.CHAT): {"chat.internal", "all.internal"},
+    None: {"all.internal"},
+}
+
+
+@pytest.mark.parametrize("whose", REACHES)
+async def test_X4_an_allowed_host_is_its_organisations_for_its_use_alone(whose: Whose | None) -> None:
+    """Of one client, many at once: what one may call opens nothing to another."""
+    hosts = {"crm.internal:8443", "chat.internal", "bus.internal", "all.internal"}
+    client = OutsideClient(SCOPED, resolve=Resolver(["192.0.2.1"]), timeout=0.05)
+
+    async def reaches(host: str, whose: Whose | None) -> bool:
+        try:
+            await client.request("POST", f"http://{host}/", headers={}, whose=whose)
+        except AddressRefused:
+            return False
+        except Unreachable:
+            return True
+        raise AssertionError("nobody is there")
+
+    asked = [(host, each) for host in sorted(hosts) for each in REACHES]
+    found = await asyncio.gather(*[reaches(host, each) for host, each in asked])
+    await client.close()
+    assert {host for (host, each), reached in zip(asked, found, strict=True) if each == whose and reached} == REACHES[
+        whose
+    ]
+
+
+async def test_X4_a_name_allowed_to_one_may_not_lead_another_inside(trap: Receiver) -> None:
+    """The name is public in form; that it leads here is seen when it is resolved, and allowed to one of them only."""
+    client = OutsideClient(AllowList(["acme=hooks.example.com"]), resolve=Resolver(["127.0.0.1"]))
+    url = f"https://hooks.example.com:{trap.port}/"
+    with pytest.raises(AddressRefused):
+        await client.request("POST", url, headers={}, whose=(GLOBEX, Use.WEBHOOK))
+    assert trap.connections == 0
+    with pytest.raises(Unreachable):  # it is no TLS server, but it was called
+        await client.request("POST", url, headers={}, whose=(ACME, Use.WEBHOOK))
+    assert trap.connections == 1
+    await client.close()
 
 
 def test_an_allowed_name_is_that_name_on_that_port_only() -> None:
