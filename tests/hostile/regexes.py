@@ -94,7 +94,7 @@ def expressions() -> Iterator[Found]:
         module = sys.modules[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")]
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_of_re(node)):
             lines = range(call.lineno, (call.end_lineno or call.lineno) + 1)
-            made: list[re.Pattern[Any] | None] = [p for line in lines for p in noted.get((str(path), line), ())]
+            made: list[Any] = [p for line in lines for p in noted.get((str(path), line), ())]
             if not made:
                 at_run_time = MADE.get((path.name, _function(call, tree)))
                 made = at_run_time() if at_run_time else [_evaluated(call, module)]

@@ -20,10 +20,9 @@ SPELLINGS = ("{a}", "{A}", "{0}", "int_{a}", "cal-{a}", "https://a.example/{a}",
 def word(length: int, pattern: str) -> str | None:
     """A text of this length that fits the pattern, if one of our spellings does."""
     for spelling in SPELLINGS:
-        room = length - len(re.sub(r"\{.\}", "", spelling))
-        made = spelling
-        for letter in re.findall(r"\{(.)\}", spelling):
-            made = made.replace(f"{{{letter}}}", letter * max(room, 0))
+        filler = spelling[spelling.index("{") + 1]
+        room = max(length - len(spelling) + 3, 0)
+        made = spelling.replace(f"{{{filler}}}", filler * room)
         if len(made) == length and re.search(pattern, made):
             return made
     return None
