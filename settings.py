@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     proxy_addresses: str = ""
     """IP addresses of reverse proxies before the API, comma-separated. Everybody seems to come from there, so failures
     to sign in are counted by account only; no header is believed. Loopback addresses need not be named."""
+    max_requests: int = Field(200, ge=1, le=100_000)
+    """Requests one API process works on at once. More are refused with 503 `overloaded` before anything is done;
+    health, readiness and metrics never are."""
     temporal_ui_url: str = ""
     """Where people open Temporal's Web UI; answers then link to it. Empty: no links."""
     console_url: str = ""

@@ -67,6 +67,10 @@ class PrometheusMeters:
             "holdfast.idempotency.conflicts", description="Request ids that came again with another body."
         )
         self._conflicts.add(0)
+        self._refused = meter.create_counter(
+            "holdfast.requests.shed", description="Requests refused because the process had too many under way."
+        )
+        self._refused.add(0)
         self._verifications = meter.create_counter(
             "holdfast.audit.verifications", description="Audit chains that were verified, by verdict."
         )
@@ -87,6 +91,10 @@ class PrometheusMeters:
     def conflicted(self) -> None:
         """A request id was used for another body."""
         self._conflicts.add(1)
+
+    def shed(self) -> None:
+        """A request was one too many for this process."""
+        self._refused.add(1)
 
     def verified(self, *, whole: bool) -> None:
         """An audit chain is as it was written, or not."""

@@ -1,5 +1,6 @@
 """One table: error code → HTTP status and meaning. Every error leaves as RFC 9457 `application/problem+json`."""
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from fastapi_problem.handler import ExceptionHandler, new_exception_handler
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -77,6 +78,9 @@ CODES: dict[str, Code] = {
     "rate_limited": Code(429, "Too many requests; `limit` says whose. Repeat after `Retry-After`; nothing ran."),
     "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),
     "payload_refused": Code(503, "What Temporal keeps cannot be opened with the keys of this server. Nothing changed."),
+    "overloaded": Code(
+        503, "This process has as much to do as it takes on; nothing was done. Repeat after `Retry-After`."
+    ),
     "dependency_down": Code(503, "Something this server needs is away; repeat the same request after `Retry-After`."),
 }
 """A code that is not here is a bug and answers 500 without details."""
@@ -118,6 +122,20 @@ def problem(status: int, code: str, detail: str, *, headers: dict[str, str] | No
         code=code,
         **extras,
     )
+
+
+def overloaded() -> JSONResponse:
+    """What a request gets that is one too many. Not by way of the handlers: it must cost next to nothing."""
+    document = {
+        "type": "/errors/overloaded",
+        "title": HTTPStatus.SERVICE_UNAVAILABLE.phrase,
+        "status": 503,
+        "detail": "too many requests are under way here; nothing was done",
+        "code": "overloaded",
+    }
+    # Up to three times as long, each its own time: what was refused together does not return together.
+    headers = {"Retry-After": str(RETRY_AFTER_S + secrets.randbelow(2 * RETRY_AFTER_S + 1))}
+    return JSONResponse(document, 503, headers, "application/problem+json")
 
 
 def _of_holdfast(_: ExceptionHandler, __: Request, error: HoldfastError) -> Problem:

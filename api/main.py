@@ -53,6 +53,7 @@ from api.routes import (
 from api.routes import codec as codec_endpoint
 from api.routes import errors as error_codes
 from api.sending import keep_sending
+from api.shedding import Shedding
 from api.telling import keep_telling
 from api.uses import keep_noting
 from domain.budget import Limits
@@ -149,6 +150,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
     openapi.install(app)
     app.add_middleware(Budgets)
     key = settings.id_key.get_secret_value().encode()
+    app.add_middleware(Shedding, most=settings.max_requests, shed=meters.shed)
     app.add_middleware(Correlation, logged=lambda name: ids.opaque(name, key))
     return app
 

@@ -26,6 +26,10 @@ class Meters(Protocol):
         """A request id came again with another body."""
         ...
 
+    def shed(self) -> None:
+        """A request was one too many for this process."""
+        ...
+
     def verified(self, *, whole: bool) -> None:
         """An audit chain was verified, and is as it was written, or not."""
         ...

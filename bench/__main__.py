@@ -26,7 +26,7 @@ from adapters.embedded.postgres import Postgres
 from bench.contestant import LOOPBACK, ROOT, BenchFailed, Contestant, Place
 from bench.cpu import cpu_ms, resident_bytes
 from bench.holdfast import Holdfast, HoldfastTogether
-from bench.load import Caller, WrongAnswer
+from bench.load import Caller, Phase, WrongAnswer
 from bench.postgres_floor import PostgresFloor
 from bench.report import CONCURRENCIES, Measured, Report, Round, targets
 from bench.stock_temporal import StockTemporal
@@ -83,6 +83,10 @@ class Runner:
     async def warm_up(self, seconds: float) -> None:
         for concurrency in WARM_UP:
             self.answered += (await self._caller.load(concurrency, seconds)).answered
+
+    async def load(self, concurrency: int, seconds: float) -> Phase:
+        """One stretch of load, and nothing else measured."""
+        return await self._caller.load(concurrency, seconds)
 
     async def measure(self, concurrency: int, seconds: float) -> Measured:
         """One stretch of load after a short lead-in; then every row is counted."""
