@@ -31,6 +31,8 @@ class Processes:
     folder: Path
     variables: dict[str, str]
     port: int
+    root: Path = ROOT
+    """Whose code runs: this checkout's, or that of another release."""
     _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, name: str) -> None:
@@ -38,7 +40,7 @@ class Processes:
         self._running[name] = await asyncio.create_subprocess_exec(
             sys.executable,
             *COMMANDS[name],
-            cwd=ROOT,
+            cwd=self.root,
             env=child_environment({**self.variables, "HOLDFAST_FAILPOINT": str(self.arming(name))}),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -95,7 +97,7 @@ async def until_answered(http: httpx2.AsyncClient, path: str, body: dict[str, An
 
 @contextlib.asynccontextmanager
 async def processes(
-    database_url: str, temporal: DevServer, folder: Path, models: Path
+    database_url: str, temporal: DevServer, folder: Path, models: Path, root: Path = ROOT
 ) -> AsyncIterator[tuple[Processes, House]]:
     """Both processes running and ready, and a house to ask and look through."""
     client = await own_namespace(temporal.address)
@@ -125,7 +127,7 @@ async def processes(
     db = Database(database_url)
     settings = Settings.load(override={"environment": "development", "database_url": database_url, "id_key": ID_KEY,
                                        "data_dir": folder, "graceful_stop": timedelta(seconds=1)})  # fmt: skip
-    running = Processes(folder, variables, port)
+    running = Processes(folder, variables, port, root)
     async with (
         mail_sink(folder / "mail", smtp),
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
