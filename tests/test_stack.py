@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -33,6 +34,8 @@ from adapters.embedded.mail import MailFolder, mail_sink
 from adapters.embedded.postgres import Postgres
 from adapters.embedded.processes import CannotStart
 from adapters.passwords import Argon2Passwords
+from api.keys import new_secret
+from api.signing_in import new_token
 from domain.facts import Account
 from domain.values import CustomerId, OrganisationId, Plan
 from schema import demo
@@ -359,6 +362,24 @@ async def test_T6_no_seed_credential_opens_a_fresh_install(database: Database) -
         hashed = (await OperatorRepository(session).get(only.id))[1]
     assert [word for word in SEED_CREDENTIALS if passwords.verify(word, hashed)] == []
     assert passwords.verify(made[1], hashed)  # negative control: the check can find one
+
+
+CREDENTIAL = re.compile(
+    r"hf_(?:live|ses|cust)_[A-Za-z0-9_-]{43}|\$argon2id\$v=|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]"
+)
+
+
+def test_T6_no_credential_stands_in_the_repository() -> None:
+    root = Path(stack.__file__).parent
+    names = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout.split("\n")
+    texts = {name: (root / name).read_bytes().decode("latin-1") for name in names if name}
+    assert len(texts) > 200
+    assert [name for name, text in texts.items() if CREDENTIAL.search(text)] == []
+
+
+def test_T6_a_credential_in_a_file_would_be_noticed() -> None:
+    for made in (new_secret(), new_token(), Argon2Passwords().nobodys):
+        assert CREDENTIAL.search(f'KEY = "{made}"')
 
 
 async def test_the_death_of_temporal_ends_the_stack_and_says_so(folder: Path) -> None:

@@ -399,3 +399,34 @@ async def test_a_use_keeps_a_session_from_going_idle(api: Api) -> None:
         async with asyncio.timeout(10):
             while (await row(api, "sessions", id=who["sessionId"])).idle_until == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+async def test_T5_nobody_writes_what_the_server_owns_of_people_keys_and_tokens(api: Api) -> None:
+    operator = await added(api)
+    await api.house.customer("cust_t5_token")
+    owned = (
+        "id",
+        "organisation",
+        "createdBy",
+        "passwordHash",
+        "oneTimeUntil",
+        "disabledAt",
+        "lastUsedAt",
+        "steppedUpAt",
+    )
+    for method, path, body in (
+        ("POST", "/keys", {"name": "t5", "scopes": ["ingest"]}),
+        ("POST", "/keys/key_missing0/rotate", {}),
+        ("POST", "/operators", {"login": "t5@example.com", "scopes": ["operator"]}),
+        ("PATCH", f"/operators/{operator['id']}", {"scopes": ["operator"]}),
+        ("POST", "/session/step-up", {"password": "x"}),
+        ("POST", "/customers/cust_t5_token/tokens", {}),
+    ):
+        for name in owned:
+            answer = await api.http.request(method, path, json={**body, name: "x"})
+            assert problem_of(answer, 422, "validation_failed")["errors"][0]["field"] == name, path
+    begun = {"organisation": "demo", "login": operator["login"], "password": operator["oneTimePassword"]}
+    for name in ("scopes", "operatorId", "expiresAt"):
+        problem_of(await api.http.post("/session", json={**begun, name: "x"}), 422, "validation_failed")
+    shown = (await api.http.get("/operators", params={"limit": 200})).json()["items"]
+    assert [o["scopes"] for o in shown if o["id"] == operator["id"]] == [["operator"]]
