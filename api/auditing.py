@@ -5,14 +5,16 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from api.deps import Proof
-from domain.audit import ChainCheck, Finding, Flaw
+from domain.audit import ChainCheck, Finding, Flaw, Link
 from domain.checkpoint import OutsideCheck
 from domain.values import OrganisationId, Value
 from schema.audit_chain import AuditChain
 from schema.audit_seals import Head, Place, SealRepository
-from schema.session import Database
+from schema.ledger_seals import differing
+from schema.session import Database, Session
 
 END = 2**62
+LEDGER = '"ledger"'
 OVERDUE = timedelta(minutes=15)
 """A checkpoint is written seconds after its batch; after this long somebody should look why it was not."""
 
@@ -68,6 +70,7 @@ async def verify(
                 for link in links:
                     check.take(link)
                     outside.take(link)
+                await _look_into_ledger(session, check, links)
         await _look_beside(chain, check, head, after, to)
         pending = await chain.pending(head.place if head else Place(0))
     if last is None:
@@ -90,6 +93,13 @@ async def verify(
         seconds=round(took, 3),
         rows_per_second=int(check.count / took),
     )
+
+
+async def _look_into_ledger(session: Session, check: ChainCheck, links: list[Link]) -> None:
+    """Whether decisions, effects and handoffs are what these events said they were."""
+    if any(link.event and LEDGER in link.event.details for link in links):
+        for row in await differing(session, links[0].sequence, links[-1].sequence):
+            check.found(Flaw.LEDGER_DIFFERS, row.sequence, event_id=row.event_id, row=f"{row.of} {row.id}")
 
 
 async def _look_beside(chain: AuditChain, check: ChainCheck, head: Head | None, after: int, to: int) -> None:

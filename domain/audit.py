@@ -76,6 +76,8 @@ class Flaw(StrEnum):
     FORK = "fork"
     """A checkpoint does not follow the one before it."""
     CHECKPOINT_MISSING = "checkpoint_missing"
+    LEDGER_DIFFERS = "ledger_differs"
+    """A decision, effect or handoff is not as it was when this event was written, or is gone."""
 
 
 class Finding(Value):
@@ -88,6 +90,8 @@ class Finding(Value):
     """It may begin here: what lies before is confirmed by an earlier checkpoint."""
     event_id: str | None = None
     batch: int | None = None
+    row: str | None = None
+    """What in the ledger differs: `effect eff_…`."""
 
 
 def _exactly(number: str) -> str:
@@ -153,10 +157,18 @@ class ChainCheck:
         if self.sequence != self._batch_end:
             self.found(Flaw.BATCH_DIFFERS, self.sequence)
 
-    def found(self, problem: Flaw, sequence: int, *, event_id: str | None = None, batch: int | None = None) -> None:
+    def found(
+        self,
+        problem: Flaw,
+        sequence: int,
+        *,
+        event_id: str | None = None,
+        batch: int | None = None,
+        row: str | None = None,
+    ) -> None:
         """What only the caller can see."""
         if len(self.findings) < MOST_FINDINGS:
-            self.findings.append(Finding(problem=problem, sequence=sequence, event_id=event_id, batch=batch))
+            self.findings.append(Finding(problem=problem, sequence=sequence, event_id=event_id, batch=batch, row=row))
 
     def _is_sound(self, link: Link, event: AuditRecord) -> bool:
         try:

@@ -11,6 +11,7 @@ from sqlmodel import Field
 
 from domain.values import Json
 from schema.base import OrganisationRow, UtcTime, new_id
+from schema.ledger_seals import SEALED_WITH
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
 from schema.session import Session
 
@@ -48,9 +49,9 @@ class AuditEvent:
 
 
 _APPEND = text(
-    """
+    f"""
     INSERT INTO audit_events (organisation, id, at, actor, action, subject, details)
-    SELECT :organisation, r.id, r.at, r.actor, r.action, r.subject, r.details
+    SELECT CAST(:organisation AS varchar), r.id, r.at, r.actor, r.action, r.subject, r.details || {SEALED_WITH}
     FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r (id varchar, at timestamptz, actor varchar, action varchar, subject varchar, details jsonb)
     """

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from domain.audit import Batch, Link
-from schema.audit_seals import EVENT_COLUMNS, SHOWN_AT, UNSEALED, Place, record
+from schema.audit_seals import EVENT_COLUMNS, UNSEALED, Place, record
+from schema.ledger_seals import SHOWN_AT
 from schema.session import Record, Session
 
 AT_ONCE = 500

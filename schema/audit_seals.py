@@ -13,6 +13,7 @@ from sqlmodel import Field
 
 from domain.audit import AuditRecord, chained, genesis
 from schema.base import OrganisationRow, UtcTime
+from schema.ledger_seals import SHOWN_AT
 from schema.session import Record, Session
 
 
@@ -65,8 +66,6 @@ class Sealed:
     """Nothing more can be sealed now."""
 
 
-SHOWN_AT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-"""A time as it is hashed."""
 EVENT_COLUMNS = (
     f"e.id, {SHOWN_AT.format('e.at')} AS at, e.actor, e.action, e.subject, e.details::text AS details, e.xact"
 )

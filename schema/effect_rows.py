@@ -130,6 +130,15 @@ class EffectStanding:
     """Since when it stands there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How it ended. Nothing will change this but an `undone`."""
+
+    state: EffectState
+    result: Json | None
+    error_code: str | None
+
+
 EFFECT_COLUMNS = (
     "e.id, e.key, e.interaction_id, e.decision_id, e.handoff_id, e.customer_id, e.ordinal, e.tool, e.effect_class,"
     " e.arguments, e.digest, e.subject, e.amount, e.currency, e.policy_version, e.reserved_at"
@@ -179,3 +188,7 @@ def read_standing(row: Record) -> EffectStanding:
         error_code=row.error_code,
         at=row.at or row.reserved_at,
     )
+
+
+def read_settled(row: Record) -> Settled:
+    return Settled(EffectState(row.state), row.result, row.error_code)

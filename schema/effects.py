@@ -9,6 +9,7 @@ from sqlalchemy import text
 from domain.errors import Conflict, HoldfastError
 from domain.interaction import EffectState
 from domain.values import EffectId, InteractionId, Json
+from schema.audit import AuditEvent, AuditRepository
 from schema.base import json_values
 from schema.effect_rows import (
     EFFECT_COLUMNS,
@@ -17,12 +18,14 @@ from schema.effect_rows import (
     Effect,
     EffectEvent,
     EffectStanding,
+    Settled,
     read_effect,
+    read_settled,
     read_standing,
 )
 from schema.money import ReservationLimits
 from schema.reservations import Approval, Reservation, reserve
-from schema.session import Record, Session
+from schema.session import Session
 
 __all__ = [
     "Approval",
@@ -44,15 +47,6 @@ class Dispatched:
     attempt: int
     doubtful: bool
     """An earlier attempt may have happened, so that a refusal of this one does not mean that nothing did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """How it ended. Nothing will change this but an `undone`."""
-
-    state: EffectState
-    result: Json | None
-    error_code: str | None
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:organisation || ':' || :effect_id, 0))")
@@ -92,7 +86,7 @@ _SETTLE = text(
     WHERE e.organisation = :organisation AND e.effect_id = :effect_id AND e.attempt = :attempt
         AND e.state = 'dispatched'
         AND NOT EXISTS (SELECT FROM terminal t WHERE t.attempt = :attempt AND t.state = :state)
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING state
     """
 ).bindparams(*json_values("result"))
 _SETTLE_ATOMIC = text(
@@ -157,7 +151,9 @@ class EffectRepository:
             raise _no_such_effect()
         if row.state == EffectEvent.DISPATCHED:
             return Dispatched(read_effect(row), row.attempt, bool(row.is_open))
-        return _settled(row)
+        if row.attempt is not None:
+            await self._put_on_record(effect_id, row.state, at)
+        return read_settled(row)
 
     async def settle(
         self,
@@ -176,11 +172,13 @@ class EffectRepository:
         """
         _check_terminal(state)
         await self._session.first(_LOCK, effect_id=effect_id)
-        await self._session.run(
+        said = await self._session.first(
             _SETTLE, effect_id=effect_id, attempt=attempt, state=state, result=result, error_code=error_code, at=at
         )
         row = await self._session.first(_TERMINAL, effect_id=effect_id)
-        return None if row is None else _settled(row)
+        if said and said.state == state:
+            await self._put_on_record(effect_id, state, at)
+        return None if row is None else read_settled(row)
 
     async def settle_atomic(
         self,
@@ -203,7 +201,7 @@ class EffectRepository:
         row = await self._session.first(_TERMINAL, effect_id=effect_id)
         if row is None or row.state != state:
             raise Conflict("the effect has another standing", reason="settled_otherwise")
-        return _settled(row)
+        return read_settled(row)
 
     async def close(self, standing: EffectStanding, state: EffectState, error_code: str, at: datetime) -> None:
         """Settle what nobody will carry on with. An attempt begun since `standing` was read becomes `unknown`."""
@@ -224,7 +222,13 @@ class EffectRepository:
     async def undo(self, effect_id: EffectId, result: Json, at: datetime) -> bool:
         """A confirmed effect was taken back: its money is free again. False if not confirmed, or undone before."""
         await self._session.first(_LOCK, effect_id=effect_id)
-        return await self._session.run(_UNDO, effect_id=effect_id, result=result, at=at) == 1
+        if undone := await self._session.run(_UNDO, effect_id=effect_id, result=result, at=at) == 1:
+            await self._put_on_record(effect_id, EffectEvent.UNDONE, at)
+        return undone
+
+    async def _put_on_record(self, effect_id: EffectId, state: str, at: datetime) -> None:
+        """What was settled in its interaction's own transaction is sealed with the interaction's end instead."""
+        await AuditRepository(self._session).append(AuditEvent(at, "agent", f"effect.{state}", effect_id))
 
     async def get(self, effect_id: EffectId) -> EffectStanding:
         row = await self._session.first(_ONE, effect_id=effect_id)
@@ -244,7 +248,3 @@ def _check_terminal(state: EffectState) -> None:
 
 def _no_such_effect() -> HoldfastError:
     return HoldfastError("no such effect", reason="effect_not_found")
-
-
-def _settled(row: Record) -> Settled:
-    return Settled(EffectState(row.state), row.result, row.error_code)

@@ -15,6 +15,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +27,44 @@ BEGINNING = b'{"organisation":'
 NUMBERS = ("batch", "sequence")
 NAMES = ("organisation", *NUMBERS, "head", "sealedAt", "previous", "keyId", "signature")
 SHAPE = [(name, int if name in NUMBERS else str) for name in NAMES]
+LEDGER: dict[str, list[tuple[str, str, str, str, set[str]]]] = {
+    "decisions": [
+        (
+            "decision",
+            "id",
+            "id interaction_id stage mode outcome priority intent confidence policy_version digest at",
+            "decision proposal facts",
+            set(),
+        )
+    ],
+    "effects": [
+        (
+            "effect",
+            "id",
+            "id key interaction_id decision_id handoff_id ordinal tool effect_class digest amount currency"
+            " policy_version reserved_at",
+            "customer_id subject arguments",
+            set(),
+        )
+    ],
+    "effectEvents": [
+        ("outcome", "effect_id", "effect_id attempt state error_code at", "result", {"confirmed", "failed", "unknown"}),
+        ("undoing", "effect_id", "effect_id attempt state error_code at", "result", {"undone"}),
+    ],
+    "handoffs": [
+        (
+            "handoff",
+            "id",
+            "id interaction_id kind reason confidence decision_id digest opened_at",
+            "customer_id proposed issues",
+            set(),
+        ),
+        ("ruling", "id", "id decision decided_by decided_at agreed_digest", "resolution", set()),
+    ],
+}
+"""By section of the export: kind of row, the column that names it, what is hashed of it, and what is overwritten if the
+customer is forgotten; of `effectEvents` only those in these states."""
+TIMES = {"at", "reserved_at", "opened_at", "decided_at"}
 PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.DOTALL)
 
 
@@ -45,6 +84,40 @@ def chained(previous: bytes, organisation: str, event: Any) -> bytes:
     words = {name: event[name] for name in ("action", "actor", "at", "id", "sequence", "subject", "xact")}
     words |= {"details": READ(event["details"]), "organisation": organisation}
     return hashlib.sha256(previous + canonical(words)).digest()
+
+
+def as_jsonb(value: Any) -> str:
+    """As PostgreSQL writes it: shorter keys first."""
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
+        return "{" + ", ".join(f"{json.dumps(n, ensure_ascii=False)}: {as_jsonb(value[n])}" for n in names) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_jsonb, value)) + "]"
+    if isinstance(value, str) and value.startswith("\0"):
+        return value[1:]
+    return json.dumps(value, ensure_ascii=False)
+
+
+def shown(name: str, value: Any) -> Any:
+    if name not in TIMES or value is None:
+        return value
+    return datetime.fromisoformat(value).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def digest(row: Any, names: str) -> str:
+    words = as_jsonb([shown(name, row[name]) for name in names.split()])
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def rows_of(path: str) -> Iterator[tuple[str, Any]]:
+    """What the events are about: the name of its section with each row."""
+    section = ""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("]"):
+                section = line.split('"')[1]
+            elif section in {*LEDGER, "interactions"}:
+                yield section, READ(line.rstrip("\n").rstrip(","))
 
 
 def exported(path: str) -> Iterator[Any]:
@@ -107,6 +180,8 @@ def is_signed(checkpoint: Any, organisation: str, keys: dict[str, Any]) -> bool:
 class Check:
     def __init__(self) -> None:
         self.findings: list[Any] = []
+        self.said: dict[tuple[str, str], list[tuple[int, str, str, str]]] = {}
+        self.forgotten: set[str] = set()
 
     def found(self, problem: str, sequence: int, **more: Any) -> None:
         self.findings.append({"problem": problem, "sequence": sequence, **more})
@@ -134,6 +209,36 @@ class Check:
         elif chained(previous, organisation, event).hex() != event["hash"]:
             self.found("hash_differs", event["sequence"], event_id=event["id"])
 
+    def note(self, event: Any) -> None:
+        """What this event says about rows of the ledger."""
+        if event["action"] and event["action"].startswith("customer.eras"):
+            self.forgotten.add("erased_" + event["subject"][-32:])
+        if '"ledger"' in (event["details"] or ""):
+            listed = READ(event["details"]).get("ledger")
+            for one in listed if isinstance(listed, list) else ():
+                said = (event["sequence"], event["id"], one["row"], one["words"])
+                self.said.setdefault((one["of"], one["id"]), []).append(said)
+
+    def ledger(self, rows: Iterator[tuple[str, Any]]) -> None:
+        """Whether decisions, effects and handoffs are what the events said they were."""
+        whose: dict[str, str] = {}
+        for section, row in rows:
+            if section in {"interactions", "effects"}:
+                whose[row["id"]] = row["customer_id"]
+            for kind, key, names, words, states in LEDGER.get(section, ()):
+                if not states or row["state"] in states:
+                    owner = row.get("customer_id") or whose.get(row.get("interaction_id") or row.get("effect_id"))
+                    is_forgotten = owner in self.forgotten
+                    self.row(kind, row[key], digest(row, names), None if is_forgotten else digest(row, words))
+        for (kind, name), said in self.said.items():
+            for sequence, event_id, *_ in said:
+                self.found("ledger_differs", sequence, event_id=event_id, row=f"{kind} {name}")
+
+    def row(self, kind: str, name: str, row: str, words: str | None) -> None:
+        for sequence, event_id, sealed, sealed_words in self.said.pop((kind, name), ()):
+            if row != sealed or words not in {None, sealed_words}:
+                self.found("ledger_differs", sequence, event_id=event_id, row=f"{kind} {name}")
+
     def waiting(self, event: Any, sequence: int, sealed_up_to: Any) -> bool:
         """Whether it rightly has no place yet; else it was not there when those beside it were sealed."""
         if sealed_up_to and [event["xact"], event["id"]] <= sealed_up_to:
@@ -154,6 +259,7 @@ class Check:
                 self.found("gap", sequence + 1)
             sequence = event["sequence"]
             self.link(previous, organisation, event)
+            self.note(event)
             previous = bytes.fromhex(event["hash"])
             while outside and outside[0]["sequence"] <= sequence:
                 checkpoint = outside.popleft()
@@ -184,6 +290,7 @@ def main() -> int:
         keys = keys_of(given.public_key)
         believed = check.checkpoints(given.checkpoints, head["organisation"], keys)
     told = check.chain(events, head["organisation"], believed, head["sealedUpTo"])
+    check.ledger(rows_of(given.export))
     findings = sorted(check.findings, key=lambda finding: finding["sequence"])[:20]
     verdict = {"ok": not findings, "organisation": head["organisation"], "outside_proof": bool(believed), **told}
     print(json.dumps({**verdict, "findings": findings}, indent=2))  # noqa: T201 - this is what it is for
