@@ -10,7 +10,7 @@ from api.sending import set_going
 from domain.errors import Conflict, RequestInvalid
 from domain.outside import Use, target_of
 from domain.ports import SecretBox
-from domain.values import DeliveryId
+from domain.values import DeliveryId, Json
 from domain.webhook import (
     DomainEvent,
     EndpointKind,
@@ -47,7 +47,7 @@ async def create(
         else:
             secret = secrets.token_bytes(32)
             await _keep(services, session, box, endpoint_id, "signing", secret)
-        await audit(services, session, caller, "webhook.created", endpoint_id)
+        await audit(services, session, caller, "webhook.created", endpoint_id, {"after": _settings_of(endpoint)})
     return endpoint, shown_secret(secret) if secret else None
 
 
@@ -64,7 +64,8 @@ async def change(
     """What is None stays. Raises `NotFound`, `RequestInvalid`, `Conflict`."""
     async with services.db.transaction(caller.organisation) as session:
         webhooks = WebhookRepository(session)
-        kind = (await webhooks.get(endpoint_id)).kind
+        before = await webhooks.get(endpoint_id)
+        kind = before.kind
         if url is not None:
             target_of(url, services.outbound_allow.of(caller.organisation, Use(kind)))
         check_types(kind, event_types or [])
@@ -80,7 +81,8 @@ async def change(
             description=description,
             enabled=enabled,
         )
-        await audit(services, session, caller, "webhook.changed", endpoint_id)
+        details = {"before": _settings_of(before), "after": _settings_of(endpoint), "urlChanged": url is not None}
+        await audit(services, session, caller, "webhook.changed", endpoint_id, details)
     return endpoint
 
 
@@ -94,7 +96,7 @@ async def rotate(services: Services, caller: Caller, endpoint_id: str) -> tuple[
             raise Conflict("a chat room has no secret but its address", reason="no_signing_secret")
         kept = await _keep(services, session, _box(services), endpoint_id, "signing", secret)
         await webhooks.expire_others(endpoint_id, "signing", kept, services.now() + OVERLAP)
-        await audit(services, session, caller, "webhook.rotated", endpoint_id)
+        await audit(services, session, caller, "webhook.rotated", endpoint_id, {"secret": kept})
     return endpoint, shown_secret(secret)
 
 
@@ -102,9 +104,9 @@ async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
     """Raises `NotFound`."""
     async with services.db.transaction(caller.organisation) as session:
         webhooks = WebhookRepository(session)
-        await webhooks.get(endpoint_id)
+        before = await webhooks.get(endpoint_id)
         await webhooks.delete(endpoint_id, services.now())
-        await audit(services, session, caller, "webhook.deleted", endpoint_id)
+        await audit(services, session, caller, "webhook.deleted", endpoint_id, {"before": _settings_of(before)})
 
 
 async def ping(services: Services, caller: Caller, endpoint_id: str) -> DeliveryId:
@@ -120,7 +122,7 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
         else:
             event = DomainEvent(EventType.PING, endpoint_id, at, key=new_id("png"))
             (delivery_id,) = await EventRepository(session).record_for(event, endpoint)
-        await audit(services, session, caller, "webhook.tested", endpoint_id)
+        await audit(services, session, caller, "webhook.tested", endpoint_id, {"delivery": delivery_id})
     await set_going(services, caller.organisation, delivery_id)
     return delivery_id
 
@@ -138,8 +140,15 @@ def shown_url(kind: EndpointKind, url: str) -> str:
     return url if kind is EndpointKind.WEBHOOK else f"{parts.scheme}://{parts.netloc}/…"
 
 
-async def audit(services: Services, session: Session, caller: Caller, action: str, endpoint_id: str) -> None:
-    await AuditRepository(session).append(AuditEvent(services.now(), caller.name, action, endpoint_id))
+async def audit(
+    services: Services, session: Session, caller: Caller, action: str, endpoint_id: str, details: Json
+) -> None:
+    await AuditRepository(session).append(AuditEvent(services.now(), caller.name, action, endpoint_id, details))
+
+
+def _settings_of(endpoint: Endpoint) -> Json:
+    """As the audit keeps it. Addresses may hold secrets and descriptions are free text: neither is here."""
+    return {"kind": endpoint.kind, "eventTypes": list(endpoint.event_types), "enabled": endpoint.enabled}
 
 
 async def _keep(

@@ -65,7 +65,8 @@ _ABOUT = " UNION ALL ".join(
 _FILTER = f"""e.organisation = :organisation AND e.at >= :since AND e.at < :until
     AND (:actor = '' OR e.actor = :actor) AND (:action = '' OR e.action = :action)
     AND (:subject = '' OR e.subject = :subject)
-    AND ((:customer_id = '' AND :interaction_id = '') OR e.subject IN ({_ABOUT}))"""
+    AND ((:customer_id = '' AND :interaction_id = '') OR e.subject IN ({_ABOUT})
+        OR (:interaction_id = '' AND e.details ->> 'customer' = :customer_subject))"""
 _SEAL = "LEFT JOIN audit_seals s ON s.organisation = e.organisation AND s.event_id = e.id"
 _EVENTS = text(
     f"""

@@ -4,19 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.auth import CallerDep, Scope
-from api.deps import ServicesDep
+from api.auth import Caller, CallerDep, Scope
+from api.deps import Services, ServicesDep
 from api.fields import Body, Email, Instant, Key, MoneyBody, Name, Note, Page, Phone, Tag
 from api.strict_json import StrictRoute
 from domain.answer import ShownAction
 from domain.errors import Conflict
 from domain.facts import Account, Invoice
-from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
+from domain.values import AccountStatus, CustomerId, InvoiceStatus, Json, MinorUnits, Money, Plan, Value
 from schema.audit import AuditEvent, AuditRepository
-from schema.customers import CustomerRepository
+from schema.customers import Customer, CustomerRepository
 from schema.effect_list import list_effects
 from schema.effects import EffectStanding
 from schema.invoices import InvoiceRepository
+from schema.session import Session
 from workflows import ids
 
 router = APIRouter(prefix="/customers", tags=["customers"], route_class=StrictRoute)
@@ -115,9 +116,10 @@ async def put_customer(
     caller.need(Scope.BUILDER)
     account = Account(customer_id=CustomerId(customer_id), **body.model_dump(by_alias=False))
     async with services.db.transaction(caller.organisation) as session:
-        customer = await CustomerRepository(session).put(account, services.now())
-        subject = ids.opaque(customer_id, services.id_key)
-        await AuditRepository(session).append(AuditEvent(services.now(), caller.name, "customer.stored", subject))
+        customers = CustomerRepository(session)
+        before = await customers.find(account.customer_id)
+        customer = await customers.put(account, services.now())
+        await _audit(services, session, caller, "customer.stored", customer_id, _of_account(before, customer))
     response.status_code = 201 if customer.created_at == customer.updated_at else 200
     return customer.account
 
@@ -163,6 +165,31 @@ async def put_invoice(
         if before and before.refunded + before.in_flight and before.total.currency != invoice.total.currency:
             raise Conflict("money of this invoice moved in another currency")
         stored = await invoices.put(CustomerId(customer_id), invoice, services.now())
-        subject = ids.opaque(invoice_id, services.id_key)
-        await AuditRepository(session).append(AuditEvent(services.now(), caller.name, "invoice.stored", subject))
+        details = {"customer": ids.opaque(customer_id, services.id_key), **_of_invoice(before, stored)}
+        await _audit(services, session, caller, "invoice.stored", invoice_id, details)
     return ShownInvoice.of(stored)
+
+
+async def _audit(services: Services, session: Session, caller: Caller, action: str, about: str, details: Json) -> None:
+    subject = ids.opaque(about, services.id_key)
+    await AuditRepository(session).append(AuditEvent(services.now(), caller.name, action, subject, details))
+
+
+def _of_account(before: Customer | None, after: Customer) -> Json:
+    """What rules look at, before and after. Of what is personal only that it changed."""
+    plain, hidden = {"plan", "status"}, {"customer_id"}
+    was = before.account.model_dump(mode="json", exclude=hidden) if before else {}
+    now = after.account.model_dump(mode="json", exclude=hidden)
+    return {
+        "before": {name: was[name] for name in sorted(plain)} if was else None,
+        "after": {name: now[name] for name in sorted(plain)},
+        "changed": sorted(name for name in now if was.get(name) != now[name]),
+    }
+
+
+def _of_invoice(before: Invoice | None, after: Invoice) -> Json:
+    shown = {"total", "status", "paid_at"}
+    return {
+        "before": before.model_dump(mode="json", include=shown) if before else None,
+        "after": after.model_dump(mode="json", include=shown),
+    }

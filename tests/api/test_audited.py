@@ -290,3 +290,33 @@ async def test_A3_several_processes_collapse_and_the_next_minute_or_route_counts
     assert await count() == 3
     await other.record(database, denial, NOW + timedelta(minutes=1))
     assert await count() == 4
+
+
+async def test_A3_what_was_configured_is_on_record_before_and_after_and_found_under_its_customer(api: Api) -> None:
+    customer_id, who = await api.customer(10_000), new_id("who")
+    headers = bearer(await api.house.key("admin", name=who))
+    account = (await api.http.get(f"/customers/{customer_id}")).json()
+    changed = {**account, "plan": "enterprise", "name": CANARY, "email": CANARY}
+    del changed["customerId"]
+    bill = {"total": {"amount": 7, "currency": "EUR"}, "status": "void", "description": CANARY}
+    invoice_id = (await api.http.get(f"/customers/{customer_id}/invoices")).json()["items"][0]["id"]
+    await api.http.put(f"/customers/{customer_id}", json=changed, headers=headers)
+    await api.http.put(f"/customers/{customer_id}/invoices/{invoice_id}", json=bill, headers=headers)
+    hook = await webhook(api)
+    await api.http.patch(
+        f"/webhooks/{hook}", json={"eventTypes": ["handoff.opened"], "enabled": False}, headers=headers
+    )
+    await api.http.delete(f"/webhooks/{hook}", headers=headers)
+    stored, billed, patched, deleted = [event.details for event in await events(api, who)]
+    assert (stored["before"]["plan"], stored["after"]["plan"]) == (account["plan"], "enterprise")
+    assert stored["changed"] == ["email", "name", "plan"]
+    assert (billed["before"]["total"]["amount"], billed["after"]["total"]["amount"]) == (10_000, 7)
+    assert (billed["before"]["status"], billed["after"]["status"]) == ("paid", "void")
+    assert (patched["before"]["eventTypes"], patched["after"]["eventTypes"]) == (["ping"], ["handoff.opened"])
+    assert (patched["before"]["enabled"], patched["after"]["enabled"]) == (True, False)
+    assert deleted["before"] == patched["after"]
+    assert CANARY not in str([stored, billed, patched, deleted])
+    found = (await api.http.get("/audit", params={"customerId": customer_id})).json()["items"]
+    assert {"customer.stored", "invoice.stored"} <= {event["action"] for event in found}
+    other = (await api.http.get("/audit", params={"customerId": await api.customer(5)})).json()["items"]
+    assert not {event["id"] for event in found} & {event["id"] for event in other}
