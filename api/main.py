@@ -25,6 +25,7 @@ from api.budgets import Budgets
 from api.cookies import origin_of
 from api.correlation import Correlation
 from api.deps import Proof, Services
+from api.resuming import keep_resuming
 from api.routes import (
     approvals,
     audit,
@@ -83,6 +84,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         services = await make_services(settings, temporal)
         app.state.services = services
         keeping = [asyncio.create_task(keep_telling(services)), asyncio.create_task(keep_sending(services))]
+        keeping.append(asyncio.create_task(keep_resuming(services)))
         keeping.append(asyncio.create_task(keep_noting(services.uses, services.db)))
         try:
             yield

@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.deps import Services
 from api.intake import work_on
 from domain.errors import HoldfastError
+from domain.handoff import HandoffDecision
 from domain.values import HandoffId, OrganisationId
 from schema.handoffs import Handoff, HandoffRepository
 from schema.interactions import InteractionRepository
@@ -109,8 +110,9 @@ async def _tell_again(services: Services, organisation: OrganisationId, handoff_
     told = await tell(services, organisation, handoff)
     if told is Told.YES:
         return
-    if told is Told.NO_WORKFLOW and interaction.finished_at is not None:
-        # It was heard before: a crash came between signal and mark.
+    is_over = interaction.finished_at is not None or handoff.decision is HandoffDecision.WITHDRAWN
+    if told is Told.NO_WORKFLOW and is_over:
+        # It was heard before: a crash came between signal and mark. Or another handoff took its place: nobody waits.
         await _mark_told(services, organisation, handoff_id)
         return
     # Its workflow is about to start, or Temporal is down. What cannot be told now must not stand before what can.

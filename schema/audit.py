@@ -21,6 +21,8 @@ class AuditEventRow(OrganisationRow, table=True):
     __table_args__ = (
         Index("audit_events_by_time", "organisation", "at", "id"),
         Index("audit_events_by_subject", "organisation", "subject", "at"),
+        Index("audit_events_by_actor", "organisation", "actor", "at", "id"),
+        Index("audit_events_by_action", "organisation", "action", "at", "id"),
         Index("audit_events_by_xact", "organisation", "xact"),
     )
 

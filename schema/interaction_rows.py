@@ -47,6 +47,10 @@ class InteractionRow(OrganisationRow, table=True):
             "interactions_unfinished", "organisation", "status", "created_at",
             postgresql_where=text("finished_at IS NULL"),
         ),
+        Index(
+            "interactions_unanswered", "created_at",
+            postgresql_where=text("status = 'running' AND finished_at IS NULL"),
+        ),
         Index("interactions_shadow", "organisation", "created_at", "id", postgresql_where=text("mode = 'shadow'")),
     )  # fmt: skip
 
@@ -71,6 +75,8 @@ class InteractionRow(OrganisationRow, table=True):
     created_at: datetime = Field(sa_type=UtcTime)
     answered_at: datetime | None = Field(sa_type=UtcTime)
     finished_at: datetime | None = Field(sa_type=UtcTime)
+    resumes: int = Field(sa_column_kwargs={"server_default": text("0")})
+    look_at: datetime | None = Field(sa_type=UtcTime)
 
 
 @dataclass(frozen=True, slots=True)

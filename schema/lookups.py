@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, text
 
 from domain.budget import Budget, Limits
 from domain.standing import Standing
-from domain.values import CustomerId, DeliveryId, HandoffId, OrganisationId
+from domain.values import CustomerId, DeliveryId, HandoffId, InteractionId, OrganisationId
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,14 @@ class UntoldDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class UnansweredInteraction:
+    """A request that has no answer yet, not even that a person looks."""
+
+    organisation: OrganisationId
+    interaction_id: InteractionId
+
+
+@dataclass(frozen=True, slots=True)
 class ToSeal:
     """An organisation whose audit chain has something to do."""
 
@@ -86,6 +94,7 @@ RESOLVE_CUSTOMER_TOKEN = text("SELECT organisation, customer_id FROM resolve_cus
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
+UNANSWERED = text("SELECT organisation, interaction_id FROM unanswered_interactions(:before, :now, :limit)")
 AUDIT_TO_SEAL = text("SELECT organisation, last_batch FROM audit_to_seal(:after, :since, :every_one, :limit)")
 ORGANISATIONS_WITH_FACTS = text("SELECT organisation FROM organisations_with_facts(:after, :limit)")
 STANDING_NOW = text("SELECT measure, kind, count, since FROM standing_now()")
@@ -148,6 +157,15 @@ class LookUps(ABC):
         """Deliveries of every organisation whose workflows do not know how they stand, oldest first."""
         rows = await self._look_up(UNTOLD_DELIVERIES, limit=limit)
         return tuple(UntoldDelivery(OrganisationId(r.organisation), DeliveryId(r.delivery_id)) for r in rows)
+
+    async def unanswered_interactions(
+        self, before: datetime, now: datetime, limit: int = 50
+    ) -> tuple[UnansweredInteraction, ...]:
+        """Requests of every organisation from before then that are to be looked at by now, oldest first."""
+        rows = await self._look_up(UNANSWERED, before=before, now=now, limit=limit)
+        return tuple(
+            UnansweredInteraction(OrganisationId(r.organisation), InteractionId(r.interaction_id)) for r in rows
+        )
 
     async def audit_to_seal(
         self, *, after: str, since: datetime, every_one: bool, limit: int = 200
