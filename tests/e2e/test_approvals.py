@@ -315,7 +315,7 @@ async def test_H6_a_revoked_key_decides_nothing_any_more(house: House, desk: Des
     assert (await desk.say("olga", "claim")).status_code == 200
     async with house.db.transaction(DEMO) as session:
         await session.run(text("UPDATE api_keys SET revoked_at = now() WHERE name = 'olga'"))
-    problem_of(await desk.say("olga", "approve", digest=digest), 401, "not_authenticated")
+    problem_of(await desk.say("olga", "approve", digest=digest), 401, "key_revoked")
     assert (await desk.shown())["decision"] is None
 
 
