@@ -122,6 +122,9 @@ NOT_BY_THE_ROUTE = {
     ("patch", "/operators/{operatorId}"): "tests/api/test_session.py",
     ("post", "/operators/{operatorId}/reset"): "tests/api/test_session.py",
     ("post", "/customers/{customerId}/erase"): "tests/e2e/test_erasure.py",
+    ("post", "/codec/decode"): "tests/api/test_codec.py",
+    ("post", "/customers/{customerId}/tokens"): "tests/api/test_customer_tokens.py",
+    ("delete", "/customers/{customerId}/tokens"): "tests/api/test_customer_tokens.py",
 }
 BEFORE = {
     "/handoffs/{handoffId}/release": ("release", "claim"),

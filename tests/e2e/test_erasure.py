@@ -170,4 +170,6 @@ def test_D5_every_table_with_a_customers_rows_has_a_section(postgres: PostgresSe
         ).fetchall()
     postgres.drop(url)
     missing = {table for (table,) in named if f"FROM {table} x" not in sections}
-    assert missing == {"erasures", "handoff_links", "handoff_presence", "handoff_wakes"}, "operators' own, or nobody's"
+    assert missing == {"customer_tokens", "erasures", "handoff_links", "handoff_presence", "handoff_wakes"}, (
+        "operators' own, or nobody's"
+    )

@@ -87,6 +87,11 @@ async def seeded(api: Api, organisation: OrganisationId) -> Seed:
     await told("PUT", f"/customers/{customer}/consents/email", {"status": "granted"})
     for name in (calendar, seed.spare["calendarId"]):
         await told("PUT", f"/calendars/{name}", {"timeZone": "UTC", "openingHours": "24/7"})
+    forgotten = f"{customer}3"
+    await told("PUT", f"/customers/{forgotten}", person)
+    erasure = await told("POST", f"/customers/{forgotten}/erase", {"requestId": "of the seed"})
+    another_key = await told("POST", "/keys", {"name": word, "scopes": ["ingest"]})
+    operator = await told("POST", "/operators", {"login": f"{word.lower()}@example.com", "scopes": ["operator"]})
     refund = await told("POST", "/chat", {"customerId": customer, "message": f"refund please, {word}"})
     asked = await told("POST", "/chat", {"customerId": customer, "message": f"I want to talk to a human. {word}"})
     effects = (await told("GET", f"/customers/{customer}/effects"))["items"]
@@ -98,6 +103,9 @@ async def seeded(api: Api, organisation: OrganisationId) -> Seed:
         "handoffId": asked["handoff"]["id"],
         "effectId": effects[0]["id"],
         "webhookId": hook["id"],
+        "erasureId": erasure["id"],
+        "keyId": another_key["id"],
+        "operatorId": operator["id"],
         **await _behind_the_door(api, organisation, customer, asked["interactionId"]),
     }
     return seed

@@ -1,10 +1,11 @@
 """T-1: every operation, everybody who may call, and things of one's own, of somebody else, and of nobody."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from tests.api.test_auth import ALLOWED
+from tests.api.test_auth import ALLOWED, CUSTOMER
 from tests.api.wire import problem_of
 from tests.isolation.conftest import Street
 from tests.isolation.seed import OURS, THEIRS, Door, Seed, absent, as_told, parameters
@@ -15,6 +16,9 @@ MAKES = {("put", "/customers/{customerId}"), ("put", "/calendars/{calendarId}")}
 THE_MACHINES = {("get", "/debug/mail/{name}")}
 """What only the organisation of the machine's owner has: a local stack's mail names no organisation."""
 
+
+OF_A_SESSION = {("delete", "/session"), ("post", "/session/step-up"), ("post", "/session/password")}
+"""A key has no session."""
 
 KINDS = {name for _, template in ALLOWED for name in parameters(template)}
 
@@ -37,6 +41,8 @@ def expected(door: Door, operation: Operation, whose: str) -> set[int]:
     if not may(door, operation):
         return {403}
     if whose != "own" and named(operation) and operation not in MAKES:
+        return {404}
+    if operation in OF_A_SESSION:
         return {404}
     if operation in THE_MACHINES and door.organisation != OURS:
         return {404}
@@ -66,8 +72,8 @@ async def test_T1_everybody_gets_what_the_table_says_and_foreign_is_as_missing(
         told = {}
         for whose, named_ids in chosen(door, operation, street.ours, street.theirs):
             ids = named_ids
-            if method == "delete" and whose == "own" and may(door, operation):
-                ids = {"webhookId": await another_webhook(street, door)}
+            if operation in ENDS and whose == "own" and may(door, operation):
+                ids = dict([await another(street, door, operation)])
             url = street.ours.path(template, ids) + (f"?{query}" if query else "")
             sent = body and {**body, **{name: ids[name] for name in body if name in ids}}
             answer = await street.api.http.request(method, url, json=sent, headers=door.headers)
@@ -78,9 +84,27 @@ async def test_T1_everybody_gets_what_the_table_says_and_foreign_is_as_missing(
         assert told.get("foreign") == told.get("missing"), door.name
 
 
-async def another_webhook(street: Street, door: Door) -> str:
-    body = {"url": "https://example.com/", "eventTypes": ["ping"]}
-    return str((await street.api.http.post("/webhooks", json=body, headers=door.headers)).json()["id"])
+ENDS = {
+    ("delete", "/webhooks/{webhookId}"): "webhookId",
+    ("delete", "/keys/{keyId}"): "keyId",
+    ("post", "/keys/{keyId}/rotate"): "keyId",
+    ("post", "/customers/{customerId}/erase"): "customerId",
+}
+"""What is not there afterwards, or not as it was: each caller has one of its own to try it on."""
+
+
+async def another(street: Street, door: Door, operation: Operation) -> tuple[str, str]:
+    """One more of what this operation ends, of the caller's organisation."""
+    name, http = ENDS[operation], street.api.http
+    if name == "webhookId":
+        hook = {"url": "https://example.com/", "eventTypes": ["ping"]}
+        return name, str((await http.post("/webhooks", json=hook, headers=door.headers)).json()["id"])
+    word = f"cust_{secrets.token_hex(8)}"
+    if name == "keyId":
+        key = {"name": word, "scopes": ["ingest"]}
+        return name, str((await http.post("/keys", json=key, headers=door.headers)).json()["id"])
+    await http.put(f"/customers/{word}", json=CUSTOMER, headers=door.headers)
+    return name, word
 
 
 def test_T1_every_parameter_of_a_path_has_an_object_on_both_sides(street: Street) -> None:

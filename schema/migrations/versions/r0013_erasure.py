@@ -43,7 +43,7 @@ END $$
 OVERWRITES = (
     "customers", "invoices", "conversations", "conversation_events", "messages", "refunds", "tickets", "interactions",
     "decisions", "effects", "effect_events", "handoffs", "handoff_events", "handoff_revisions", "handoff_approvals",
-    "deliveries", "delivery_events", "delivery_versions", "consents", "erasures",
+    "deliveries", "delivery_events", "delivery_versions", "consents", "customer_tokens", "erasures",
 )  # fmt: skip
 # Numbers, yes and no, times, digests and names that machines made stay; so do words under keys whose words are ours.
 # Every other word may be somebody's.
@@ -61,7 +61,7 @@ BEGIN
                 ELSE wordless(inner_value, key IN (
                     'code', 'rule', 'tool', 'kind', 'outcome', 'intent', 'priority', 'mode', 'status', 'state', 'stage',
                     'source', 'currency', 'digest', 'effect', 'check', 'plan', 'decision', 'channel', 'purpose',
-                    'topic', 'by', 'actor', 'onExpiry', 'on_expiry'))
+                    'topic', 'by', 'actor', 'onExpiry', 'on_expiry', 'calendar', 'step', 'clock'))
             END) FROM jsonb_each(value) AS each(key, inner_value)), '{{}}'::jsonb);
     WHEN 'array' THEN
         RETURN coalesce((SELECT jsonb_agg(wordless(one, ours)) FROM jsonb_array_elements(value) AS one), '[]'::jsonb);
@@ -113,6 +113,7 @@ BEGIN
         UPDATE handoffs SET customer_id = tomb WHERE organisation = org AND customer_id = who;
         UPDATE messages SET customer_id = tomb WHERE organisation = org AND customer_id = who;
         UPDATE deliveries SET customer_id = tomb WHERE organisation = org AND customer_id = who;
+        DELETE FROM customer_tokens WHERE organisation = org AND customer_id = who;
         DELETE FROM invoices WHERE organisation = org AND customer_id = who;
         DELETE FROM customers WHERE organisation = org AND id = who;
     END IF;
@@ -196,6 +197,7 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY erase ON {table} TO holdfast_eraser USING ({bound}) WITH CHECK ({bound})")
         op.execute(f"GRANT SELECT, UPDATE ON {table} TO holdfast_eraser")
     op.execute("GRANT INSERT, DELETE ON customers, invoices TO holdfast_eraser")
+    op.execute("GRANT DELETE ON customer_tokens TO holdfast_eraser")
     op.execute("GRANT INSERT ON handoff_events TO holdfast_eraser")
     for statement in (WORDLESS, ERASE, RIGHTS):
         op.execute(statement.format(schema=schema))
