@@ -78,6 +78,8 @@ async def test_T2_what_is_foreign_is_as_missing_in_every_place(street: Street, o
             if not takes(place.schema, foreign):
                 continue
             before, told = [await told_of(street, base, place, word) for word in (missing, foreign)]
+            if was_done(operation, before[0]) and before[0] != told[0]:  # it can be done once: both come too late now
+                before = await told_of(street, base, place, f"{missing[:-1]}9")
             if was_done(operation, told[0]):
                 assert before[0] == told[0], (str(place), foreign)
             else:
