@@ -33,6 +33,9 @@ CODES: dict[str, Code] = {
     "bad_request": Code(400, "The request cannot be read."),
     "json_invalid": Code(400, "The body is not strict JSON: not UTF-8, a repeated key, NaN, NUL, too deep, too large."),
     "request_id_invalid": Code(400, "The request id, in body or header, cannot be used as a key. Nothing was done."),
+    "idempotency_key_not_taken": Code(
+        400, "This operation makes something new each time and takes no `Idempotency-Key`. Nothing was done."
+    ),
     "path_invalid": Code(400, "A part of the path cannot be an id."),
     "not_authenticated": Code(401, "No valid key came with the request."),
     "key_expired": Code(401, "The time of this key is over."),

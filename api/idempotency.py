@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from fastapi import Depends, Request
+
 from api.auth import Caller
 from api.deps import Services
 from api.errors import problem
@@ -36,6 +38,15 @@ def request_key(in_body: str | None, in_headers: list[str]) -> RequestId:
     if not all(key.isascii() for key in in_headers):
         raise problem(400, "request_id_invalid", "a header carries ASCII only; send the key as requestId in the body")
     return RequestId(given.pop() if given else new_id("req"))
+
+
+async def _takes_no_key(request: Request) -> None:
+    if "idempotency-key" in request.headers:
+        raise problem(400, "idempotency_key_not_taken", "this makes something new each time; send it without a key")
+
+
+TakesNoKey = Depends(_takes_no_key)
+"""Of a route that makes something new each time: a caller who relies on a key is told before anything is done."""
 
 
 def new_interaction(services: Services, caller: Caller, request: MessageRequest, key: RequestId) -> NewInteraction:

@@ -26,7 +26,9 @@ async def redrive(
             delivery = await DeliveryRepository(session).get(delivery_id)
             if delivery.endpoint_id is not None:
                 raise RequestInvalid("what happened is told as it was; change the webhook instead", fields=["correct"])
-        settled = await DeadLetterRepository(session).redrive(delivery_id, caller.name, services.now(), correction)
+        letters = DeadLetterRepository(session)
+        await letters.lock(delivery_id)
+        settled = await letters.redrive(delivery_id, caller.name, services.now(), correction)
         details = {"round": settled.record.round, "version": settled.record.version}
         await _audit(services, session, caller, settled, "delivery.redriven", details)
     await set_going(services, caller.organisation, delivery_id)
@@ -36,7 +38,9 @@ async def redrive(
 async def discard(services: Services, caller: Caller, delivery_id: DeliveryId, note: str) -> Delivery:
     """Let it be. The effect behind it is closed: failed if it surely did not happen, else unknown."""
     async with services.db.transaction(caller.organisation) as session:
-        settled = await DeadLetterRepository(session).discard(delivery_id, note, caller.name, services.now())
+        letters = DeadLetterRepository(session)
+        await letters.lock(delivery_id)
+        settled = await letters.discard(delivery_id, note, caller.name, services.now())
         if settled.first and settled.record.effect_id is not None:
             ledger = EffectRepository(session)
             standing = await ledger.get(settled.record.effect_id)

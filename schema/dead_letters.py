@@ -21,6 +21,7 @@ _REDRIVE = change(
     "status = 'dead_letter'",
 )
 _DISCARD = change(f"{_DECIDED}, status = 'discarded'", "status = 'dead_letter'")
+_LOCK = text("SELECT FROM deliveries WHERE organisation = :organisation AND id = :id FOR NO KEY UPDATE")
 _CORRECT = text(
     """
     INSERT INTO delivery_versions (organisation, delivery_id, version, body, recipient, actor, at)
@@ -51,6 +52,10 @@ class Settled:
 class DeadLetterRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    async def lock(self, delivery_id: DeliveryId) -> None:
+        """Nobody else decides about it until the end of the transaction: what is said from here on was said later."""
+        await self._session.run(_LOCK, id=delivery_id)
 
     async def redrive(
         self, delivery_id: DeliveryId, by: str, at: datetime, correction: Correction | None = None

@@ -15,6 +15,7 @@ from api.deps import Services, ServicesDep
 from api.fields import Body, Digest, Instant, Message, Name, Note
 from api.handoff_detail import shown_detail
 from api.handoff_view import HandoffDetail
+from api.idempotency import TakesNoKey
 from api.meters import Meters, MetersDep
 from api.resolutions import ResolveBody
 from api.routes.handoffs import HandoffPath
@@ -109,7 +110,13 @@ async def resolve_handoff(
     return await _decide(services, meters, caller, handoff_id, Ending(HandoffDecision.RESOLVED, body.words))
 
 
-@router.post("/handoffs/{handoffId}/links", summary="A link that says one word", status_code=201, responses={409: {}})
+@router.post(
+    "/handoffs/{handoffId}/links",
+    summary="A link that says one word",
+    status_code=201,
+    responses={409: {}},
+    dependencies=[TakesNoKey],
+)
 async def create_approval_link(
     handoff_id: HandoffPath, body: LinkBody, caller: CallerDep, services: ServicesDep
 ) -> ShownLink:

@@ -11,6 +11,7 @@ from api.deps import ServicesDep
 from api.fields import Body, Name, ObjectId, Page
 from api.handoff_detail import shown_detail, shown_summaries
 from api.handoff_view import HandoffDetail, HandoffList
+from api.idempotency import TakesNoKey
 from api.operators import named_operator
 from api.strict_json import StrictRoute
 from domain.errors import HandoffAlreadyDecided
@@ -89,6 +90,7 @@ async def claim_handoff(handoff_id: HandoffPath, caller: CallerDep, services: Se
     """Holds until `claimedUntil`; claim again to renew. 409 names who holds it. Who you are comes from the key."""
     caller.need(Scope.OPERATOR)
     async with services.db.transaction(caller.organisation) as session:
+        await HandoffRepository(session).lock(HandoffId(handoff_id))
         at = services.now()
         claimed = await HandoffClaims(session).claim(HandoffId(handoff_id), caller.name, at)
         await TakeoverRepository(session).follow(
@@ -103,8 +105,8 @@ async def release_handoff(handoff_id: HandoffPath, caller: CallerDep, services: 
     """Your own; an admin also somebody else's."""
     caller.need(Scope.OPERATOR)
     async with services.db.transaction(caller.organisation) as session:
-        at, anyones = services.now(), Scope.ADMIN in caller.scopes
         before = await HandoffRepository(session).lock(HandoffId(handoff_id))
+        at, anyones = services.now(), Scope.ADMIN in caller.scopes
         released = await HandoffClaims(session).release(HandoffId(handoff_id), caller.name, at, anyones=anyones)
         await TakeoverRepository(session).follow(released, caller.name, at)
         if released != before:
@@ -119,6 +121,7 @@ async def reassign_handoff(
     """Your own, or one that nobody holds; an admin also somebody else's."""
     caller.need(Scope.OPERATOR)
     async with services.db.transaction(caller.organisation) as session:
+        await HandoffRepository(session).lock(HandoffId(handoff_id))
         at, anyones = services.now(), Scope.ADMIN in caller.scopes
         handed = await HandoffClaims(session).reassign(HandoffId(handoff_id), body.to, caller.name, at, anyones=anyones)
         await TakeoverRepository(session).follow(handed.handoff, caller.name, at, override=anyones)
@@ -143,7 +146,7 @@ async def prioritise_handoff(
     return await shown_detail(services, caller.organisation, HandoffId(handoff_id))
 
 
-@router.post("/{handoffId}/notes", summary="Leave a note for other operators")
+@router.post("/{handoffId}/notes", summary="Leave a note for other operators", dependencies=[TakesNoKey])
 async def note_handoff(
     handoff_id: HandoffPath, body: NoteBody, caller: CallerDep, services: ServicesDep
 ) -> HandoffDetail:

@@ -10,6 +10,7 @@ from api import keys
 from api.auth import CallerDep, KeyScope, Scope
 from api.deps import ServicesDep
 from api.fields import Body, Instant, Name, ObjectId, Page
+from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
 from domain.values import Value
 from schema.api_keys import ApiKey, ApiKeyRepository
@@ -63,7 +64,7 @@ class KeyList(Value):
     next_cursor: str | None = None
 
 
-@router.post("", status_code=201, summary="Issue a key", responses={409: {}})
+@router.post("", status_code=201, summary="Issue a key", responses={409: {}}, dependencies=[TakesNoKey])
 async def issue_key(body: IssueKeyBody, caller: CallerDep, services: ServicesDep, answer: Response) -> NewKey:
     caller.need(Scope.ADMIN)
     caller.need_proof(services.now())
@@ -79,7 +80,13 @@ async def list_keys(caller: CallerDep, services: ServicesDep, query: Annotated[P
     return KeyList(items=tuple(_shown(key) for key in page.items), next_cursor=page.next_cursor)
 
 
-@router.post("/{keyId}/rotate", status_code=201, summary="A new key in place of one", responses={409: {}})
+@router.post(
+    "/{keyId}/rotate",
+    status_code=201,
+    summary="A new key in place of one",
+    responses={409: {}},
+    dependencies=[TakesNoKey],
+)
 async def rotate_key(
     key_id: KeyPath, body: RotateKeyBody, caller: CallerDep, services: ServicesDep, answer: Response
 ) -> NewKey:

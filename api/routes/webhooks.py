@@ -9,6 +9,7 @@ from api import endpoints
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
 from api.fields import Body, Flag, Instant, ObjectId, Page
+from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
 from domain.values import Value
 from domain.webhook import EndpointKind
@@ -71,7 +72,7 @@ class Ping(Value):
     delivery_id: str
 
 
-@router.post("", status_code=201, summary="Subscribe an address", responses={409: {}})
+@router.post("", status_code=201, summary="Subscribe an address", responses={409: {}}, dependencies=[TakesNoKey])
 async def create_webhook(body: CreateWebhookBody, caller: CallerDep, services: ServicesDep) -> WebhookWithSecret:
     """The secret is in this answer and never again. Only public https addresses; 409 without an encryption keyset."""
     caller.need(Scope.BUILDER)
@@ -112,14 +113,21 @@ async def delete_webhook(webhook_id: WebhookPath, caller: CallerDep, services: S
     return Response(status_code=204)
 
 
-@router.post("/{webhookId}/rotate", summary="A new secret; the old one signs beside it for a day", responses={409: {}})
+@router.post(
+    "/{webhookId}/rotate",
+    summary="A new secret; the old one signs beside it for a day",
+    responses={409: {}},
+    dependencies=[TakesNoKey],
+)
 async def rotate_webhook(webhook_id: WebhookPath, caller: CallerDep, services: ServicesDep) -> WebhookWithSecret:
     caller.need(Scope.BUILDER)
     endpoint, secret = await endpoints.rotate(services, caller, webhook_id)
     return WebhookWithSecret(**_shown(endpoint).model_dump(by_alias=False), secret=secret)
 
 
-@router.post("/{webhookId}/test", status_code=202, summary="Send it a ping", responses={409: {}})
+@router.post(
+    "/{webhookId}/test", status_code=202, summary="Send it a ping", responses={409: {}}, dependencies=[TakesNoKey]
+)
 async def test_webhook(webhook_id: WebhookPath, caller: CallerDep, services: ServicesDep) -> Ping:
     """A delivery like any other: look at `/deliveries/{deliveryId}`."""
     caller.need(Scope.BUILDER)

@@ -286,3 +286,35 @@ async def test_I11_a_key_of_255_characters_in_any_script_is_fine(api: Api) -> No
     for key in ("k" * 255, "ключ", "鍵 🔑", "a/b?c#d%20", "\u202eright to left"):
         first, again = [await chat(api, customer, message="hello", requestId=key) for _ in range(2)]
         assert (first.status_code, first.json()["requestId"], again.json()["replayed"]) == (200, key, True)
+
+
+TAKE_A_KEY = {"/chat", "/conversations/{conversationId}/messages"}
+REFUSE_ONE = {
+    *("/webhooks", "/webhooks/{webhookId}/rotate", "/webhooks/{webhookId}/test", "/keys", "/keys/{keyId}/rotate"),
+    *("/handoffs/{handoffId}/notes", "/handoffs/{handoffId}/links"),
+}
+REPEATABLE = {
+    *("/handoffs/{handoffId}/" + verb for verb in ("claim", "release", "reassign", "priority", "presence")),
+    *("/handoffs/{handoffId}/" + verb for verb in ("approve", "reject", "resolve")),
+    *("/conversations/{conversationId}/" + verb for verb in ("takeover", "release", "close")),
+    *("/deliveries/{deliveryId}/redrive", "/deliveries/{deliveryId}/discard", "/dead-letters/redrive"),
+    *("/delivery-reports", "/notifications/{notificationId}/read", "/calendars/{calendarId}/due"),
+    "/approvals/{token}",
+}
+"""They say how something is to be, or a repeat finds the first decision."""
+
+
+async def test_every_operation_takes_a_key_refuses_one_or_is_safe_to_repeat(api: Api) -> None:
+    paths = (await api.http.get("/openapi.json")).json()["paths"]
+    posts = {path for path, methods in paths.items() if "post" in methods}
+    assert posts == TAKE_A_KEY | REFUSE_ONE | REPEATABLE
+
+
+@pytest.mark.parametrize("path", sorted(REFUSE_ONE))
+async def test_a_key_is_refused_where_none_is_taken_and_nothing_is_made(api: Api, path: str) -> None:
+    before = (await api.http.get("/webhooks")).json(), (await api.http.get("/keys")).json()
+    there = re.sub(r"{[^}]*}", "whk_1", path)
+    body = {"url": "http://127.0.0.1:9/", "eventTypes": ["ping"]}
+    answer = await api.http.post(there, json=body, headers={"Idempotency-Key": "k-1"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_not_taken")
+    assert before == ((await api.http.get("/webhooks")).json(), (await api.http.get("/keys")).json())

@@ -1,6 +1,7 @@
 """When something of ours is broken: nobody waits for ever, and a person is asked where there is one to ask."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import text
 
 from adapters.llm.embedded import EmbeddedIntentModel
 from domain.ports import IntentScores
+from schema.handoffs import HandoffRepository
 from tests.house import DEMO, House, open_house
 from tests.temporal import DevServer
 
@@ -62,3 +64,48 @@ async def test_an_invoice_keeps_its_currency_once_money_of_it_moved(house: House
 def test_the_shipped_model_is_not_the_broken_one(intents: EmbeddedIntentModel) -> None:
     """The negative control: the same message is understood by the model that is shipped."""
     assert intents.classify("the app crashes whenever I log in").best[1] > 0
+
+
+async def test_a_withdrawn_handoff_whose_workflow_is_gone_is_not_told_for_ever(house: House) -> None:
+    await house.customer()
+    await house.chat("I want a human")
+    async with house.db.transaction(DEMO) as session:  # another handoff took its place, and nothing waits for it
+        await session.run(
+            text(
+                "INSERT INTO handoffs (organisation, id, interaction_id, customer_id, kind, status, priority, reason,"
+                " confidence, digest, proposed, issues, opened_at, sla_due_at, decided_at, decided_by, decision,"
+                " revision) SELECT organisation, 'hnd_gone', interaction_id, customer_id, 'validation', 'resolved',"
+                " priority, reason, confidence, digest, proposed, issues, opened_at, sla_due_at, opened_at, 'system',"
+                " 'withdrawn', 0 FROM handoffs WHERE organisation = :organisation"
+            )
+        )
+    async with asyncio.timeout(30):
+        while await house.db.untold_handoffs():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.1)
+    async with house.db.transaction(DEMO) as session:
+        row = await session.first(
+            text("SELECT told_at, tell_at FROM handoffs WHERE organisation = :organisation AND id = 'hnd_gone'")
+        )
+    assert row is not None
+    assert (row.told_at is not None, row.tell_at) == (True, None)
+
+
+@pytest.mark.parametrize(("verb", "body"), [("claim", None), ("reassign", {"to": "otto"})])
+async def test_who_waits_for_a_handoff_is_on_record_with_the_time_of_their_turn(
+    house: House, verb: str, body: dict[str, str] | None
+) -> None:
+    await house.customer()
+    await house.key("operator", name="otto")
+    handoff_id = (await house.chat("I want a human")).json()["handoff"]["id"]
+    waiting = text("SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND :organisation <> ''")
+    async with house.db.transaction(DEMO) as session:
+        await HandoffRepository(session).lock(handoff_id)
+        turn = asyncio.create_task(house.http.post(f"/handoffs/{handoff_id}/{verb}", json=body))
+        async with asyncio.timeout(20):
+            while not (row := await session.first(waiting)) or not row.n:  # noqa: ASYNC110 - another process does
+                await asyncio.sleep(0.05)
+        released = datetime.now(UTC)
+    assert (await turn).status_code == 200
+    async with house.db.transaction(DEMO) as session:
+        events = await HandoffRepository(session).events(handoff_id)
+    assert events[-1].at >= released
