@@ -19,7 +19,8 @@ CREATE ROLE temporal LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB PASSWORD :'tempor
 -- The migrations make these two where they may create roles. Here their login may not, so they exist beforehand.
 CREATE ROLE holdfast_app NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
 CREATE ROLE holdfast_lookup NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
-GRANT holdfast_app, holdfast_lookup TO holdfast_owner;
+CREATE ROLE holdfast_eraser NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+GRANT holdfast_app, holdfast_lookup, holdfast_eraser TO holdfast_owner;
 GRANT holdfast_app TO holdfast;
 
 CREATE DATABASE holdfast OWNER holdfast_owner;
