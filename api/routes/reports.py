@@ -23,7 +23,7 @@ router = APIRouter(tags=["deliveries"], route_class=ReportRoute)
 
 
 class ReportBody(Body):
-    report: Annotated[str, StringConstraints(min_length=1)]
+    report: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REPORT_BYTES)]
     """A delivery status notification (RFC 3464) as it came, headers and all; at most 256,000 bytes."""
 
 

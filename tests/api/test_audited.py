@@ -183,10 +183,8 @@ async def test_A3_a_persons_correction_is_told_apart_from_a_persons_answer(api: 
         answer = await api.http.post(f"/handoffs/{asked.json()['handoff']['id']}/resolve", json=body, headers=headers)
         assert answer.status_code == 200, answer.text
     said, corrected = await events(api, who)
-    assert [(e.action, e.details) for e in (said, corrected)] == [
-        ("handoff.resolved", {}),
-        ("handoff.resolved", {"corrected": True}),
-    ]
+    assert {said.action, corrected.action} == {"handoff.resolved"}
+    assert ("corrected" in said.details, corrected.details["corrected"]) == (False, True)
 
 
 async def test_A3_a_key_is_issued_and_revoked_on_record(api: Api) -> None:

@@ -1,6 +1,7 @@
 """T-7: what is served is what is written down, and nothing else."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from settings import Settings
 from tests.sealed import PAYLOAD_KEY
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/http-api.md"
-BESIDE = {("GET", "/openapi.json"), ("HEAD", "/openapi.json"), ("GET", "/metrics")}
-"""Served without being in the contract: the contract itself, and what only a scraper inside reads."""
+BESIDE = {("GET", "/openapi.json"), ("HEAD", "/openapi.json"), ("GET", "/metrics"), ("OPTIONS", "/codec/decode")}
+"""Served without being in the contract: the contract itself, what only a scraper inside reads, and what a browser asks
+before it decodes for Temporal's Web UI."""
 PAGES = {("GET", "/docs"), ("HEAD", "/docs")}
 
 
 def application(**changed: Any) -> Any:
-    needed = {"database_url": "postgresql://nobody@localhost/none", "id_key": "k" * 32, "payload_keys": PAYLOAD_KEY}
+    needed = {"database_url": "postgresql://nobody@localhost/none", "id_key": secrets.token_hex(32), "payload_keys": PAYLOAD_KEY}
     return create_app(Settings.load(override={**needed, **changed}))
 
 
