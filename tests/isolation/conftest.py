@@ -35,7 +35,8 @@ class Street:
 
     def rows(self, organisation: str, *, but: Collection[str] = ()) -> dict[str, str]:
         """A digest of everything this organisation has, by table."""
-        digest = "md5(coalesce(string_agg(md5(t::text), '' ORDER BY t::text), ''))"
+        row = "(to_jsonb(t) - 'last_used_at')::text"  # that a key was used is noted beside the request
+        digest = f"md5(coalesce(string_agg(md5({row}), '' ORDER BY {row}), ''))"
         return {
             table: str(self._one(f"SELECT {digest} FROM {table} t WHERE organisation = %s", organisation))
             for table in self._columns()

@@ -18,7 +18,11 @@ PAGES = {("GET", "/docs"), ("HEAD", "/docs")}
 
 
 def application(**changed: Any) -> Any:
-    needed = {"database_url": "postgresql://nobody@localhost/none", "id_key": secrets.token_hex(32), "payload_keys": PAYLOAD_KEY}
+    needed = {
+        "database_url": "postgresql://nobody@localhost/none",
+        "id_key": secrets.token_hex(32),
+        "payload_keys": PAYLOAD_KEY,
+    }
     return create_app(Settings.load(override={**needed, **changed}))
 
 

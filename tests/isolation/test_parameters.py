@@ -6,13 +6,15 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.test_auth import ALLOWED, IDENTITY, bearer
+from tests.api.test_auth import ALLOWED, CUSTOMER, IDENTITY, bearer
 from tests.api.wire import problem_of
 from tests.isolation.conftest import Street
 from tests.isolation.places import Asked, Place, body_schema, members, places, takes, with_value
 from tests.isolation.seed import CANARY, OURS, THEIRS, absent, as_told, encode_cursor
 from tests.isolation.test_matrix import MAKES, Operation, named
 
+FORGETS = "/customers/{customerId}/erase"
+"""Tried on a spare customer, made anew each time: nothing is left of one that was forgotten."""
 ISSUED = re.compile(r"^[a-z]{3}_[0-9a-f]{16,}$")
 
 
@@ -23,7 +25,7 @@ def declared(street: Street, operation: Operation) -> dict[str, Any]:
 def usual(street: Street, operation: Operation) -> Asked:
     """The operation on things of our own."""
     path, body, _ = ALLOWED[operation]
-    ids = street.ours.spare if operation in MAKES else street.ours.objects
+    ids = street.ours.spare if operation in MAKES or operation[1] == FORGETS else street.ours.objects
     query = dict(part.split("=", 1) for part in path.partition("?")[2].split("&") if part)
     return Asked(
         operation[0], operation[1], {**street.ours.objects, **ids}, query, {},
@@ -32,6 +34,9 @@ def usual(street: Street, operation: Operation) -> Asked:
 
 
 async def ask(street: Street, asked: Asked) -> httpx2.Response:
+    if asked.template == FORGETS:
+        path = f"/customers/{street.ours.spare['customerId']}"
+        await street.api.http.put(path, json=CUSTOMER, headers=bearer(street.ours.admin))
     return await street.api.http.request(
         asked.method, street.ours.path(asked.template, asked.ids), params=asked.query, json=asked.body,
         headers={**bearer(street.ours.admin), **asked.headers},
