@@ -11,7 +11,7 @@ from api.auth import Caller, Scope
 from api.deciding import Ending, Voice, Yes, say, spread
 from api.deps import Services
 from api.editing import facts_now
-from api.fields import Body, Message, Note
+from api.fields import Body, Note, Reply
 from api.meters import Meters
 from api.strict_json import NotJson, loads
 from domain.approval import Approver, check_may_approve
@@ -34,7 +34,7 @@ class LinkWord(Body):
 
     decision: Literal["approve", "reject"]
     note: Note | None = None
-    reply: Message | None = None
+    reply: Reply | None = None
     """To the customer, with a no."""
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from api.fields import Body, Flag, Instant, Key, Message, Note, Page
+from api.fields import Body, Flag, Instant, Key, Note, Page, Reply
 from domain.conversation import HELD_AT_LEAST, HELD_AT_MOST, HELD_FOR, ConversationState
 from domain.handoff import HandoffKind, HandoffStatus
 from domain.values import Channel, Json, Priority, Value
@@ -48,7 +48,7 @@ class TakeoverBody(Body):
 
 
 class MessageBody(Body):
-    message: Message
+    message: Reply
     wait_for_customer: Flag = False
     """We cannot go on without the customer: clocks stand still until they write."""
     request_id: Key | None = None

@@ -25,6 +25,7 @@ from schema.base import new_id
 from schema.events import EventRepository
 from schema.notifications import NotificationRepository
 from schema.session import Session
+from schema.webhook_limits import need_room
 from schema.webhooks import Endpoint, SecretPurpose, WebhookRepository, new_endpoint_id
 
 OVERLAP = timedelta(hours=24)
@@ -38,6 +39,7 @@ async def create(
     target_of(url, services.outbound_allow.of(caller.organisation, Use(kind)))
     box, at, endpoint_id = _box(services), services.now(), new_endpoint_id()
     async with services.db.transaction(caller.organisation) as session:
+        await need_room(session)
         endpoint = await WebhookRepository(session).create(
             endpoint_id, kind, shown_url(kind, url), event_types, description, caller.name, at
         )

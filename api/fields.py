@@ -16,7 +16,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from domain.values import Currency, MinorUnits, Money, Value
+from domain.currencies import CURRENCIES
+from domain.values import MinorUnits, Money, Value
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+$"
 MAX_KEY = 255
@@ -28,7 +29,14 @@ ObjectId = Annotated[str, StringConstraints(min_length=5, max_length=64, pattern
 """One of our ids: a prefix and an opaque part."""
 Message = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MESSAGE, pattern=r"\S")]
 """What a customer wrote: 1 to 8,000 characters, not only white space."""
-Note = Annotated[str, StringConstraints(max_length=2_000)]
+_NO_TRICKS = r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+"""Neither control characters but tab and newline, nor what turns the direction of writing: nobody is to read something
+else than was written."""
+_WORDS = rf"^{_NO_TRICKS}*[^\s\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]{_NO_TRICKS}*$"
+Reply = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MESSAGE, pattern=_WORDS)]
+"""What a person writes to a customer: as a message, without control characters but tab and newline."""
+Note = Annotated[str, StringConstraints(max_length=2_000, pattern=rf"^{_NO_TRICKS}*$")]
+NewNote = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=_WORDS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f<>,;:\"]+@[^@\s\x00-\x1f<>,;:\"]+$")]
 Login = Annotated[
@@ -74,10 +82,11 @@ class Body(Value):
 
 
 class MoneyBody(Body):
-    """An amount a caller sends: an integer number of minor units, and nothing else beside the currency."""
+    """An amount a caller sends: an integer number of minor units, and nothing else beside the currency, which people
+    pay with: ISO 4217."""
 
     amount: MinorUnits
-    currency: Currency
+    currency: Annotated[str, StringConstraints(pattern=f"^({'|'.join(sorted(CURRENCIES))})$")]
 
     def money(self) -> Money:
         return Money(amount=self.amount, currency=self.currency)

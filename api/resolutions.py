@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from api.fields import Body, Flag, Message, MoneyBody, Note
+from api.fields import Body, Flag, MoneyBody, Note, Reply
 from domain.correction import Correction
 from domain.values import Json
 
@@ -19,7 +19,7 @@ class ResolveBody(Body):
     """Either `reply`: your words, which go out as written. Or `continue` with a `correction`: the agent goes on from
     what you say was meant, under the same rules; what needs approval still needs it."""
 
-    reply: Message | None = None
+    reply: Reply | None = None
     continue_: Annotated[Flag, Field(alias="continue")] = False
     correction: CorrectionWord | None = None
     keep: Flag = False

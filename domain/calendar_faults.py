@@ -16,6 +16,8 @@ MAX_DAYS = 400
 """Extra days of either kind. Years of them belong into the next version."""
 YEARS = range(1970, 2200)
 """The grammar writes years with four digits, from 1900 on."""
+_NO_PLACES = {"localtime", "Factory", "posixrules"}
+"""In the time zone database, and nowhere on earth: what a machine is set to, or nothing."""
 _UNSUPPORTED = re.compile(r"\b(?:PH|SH|dawn|sunrise|sunset|dusk)\b", re.IGNORECASE)
 """Words of the grammar that need a region or a place. Holidays are a field of their own."""
 _RANGES = re.compile(r"\d{2}:\d{2}-\d{2}:\d{2}(?: *, *\d{2}:\d{2}-\d{2}:\d{2})*", re.ASCII)
@@ -42,7 +44,7 @@ def check_calendar(calendar: Calendar, at: datetime) -> None:
 
 
 def _faults(calendar: Calendar) -> Iterator[tuple[str, str]]:
-    if calendar.time_zone not in available_timezones():
+    if calendar.time_zone not in available_timezones() - _NO_PLACES:
         yield "timeZone", "no such time zone; use an IANA name such as Europe/Paris"
     if fault := _fault_of(calendar.opening_hours, MAX_EXPRESSION):
         yield "openingHours", fault

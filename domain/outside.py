@@ -124,6 +124,8 @@ def target_of(url: str, allowed: AllowList = NOBODY) -> Target:
         raise _refused() from None
     if not _VISIBLE.fullmatch(url) or "\\" in url or parts.fragment or "@" in parts.netloc or "%" in parts.netloc:
         raise _refused()
+    if port == 0:
+        raise _refused()
     host = host.removesuffix(".")
     port = port or (HTTPS if parts.scheme == "https" else HTTP)
     is_allowed = allowed.has(host, port)

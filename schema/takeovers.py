@@ -15,7 +15,9 @@ from schema.conversation_rows import ASKED, COLUMNS, Conversation, read_conversa
 from schema.conversations import ConversationRepository, held_by_another
 from schema.customers import CustomerRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
-from schema.handoffs import Handoff, HandoffRepository
+from schema.handoff_rows import COLUMNS as HANDOFF
+from schema.handoff_rows import REVISED, read_handoff
+from schema.handoffs import Handoff
 from schema.messages import Added, MessageRepository, NewMessage
 from schema.session import Session
 from schema.wakes import WakeRepository
@@ -52,8 +54,9 @@ _ACKNOWLEDGE = text(
 )
 _AWAIT = text("UPDATE conversations SET awaited_since = :at WHERE organisation = :organisation AND id = :id")
 _UNDECIDED = text(
-    """
-    SELECT h.id FROM handoffs h JOIN interactions i ON i.organisation = h.organisation AND i.id = h.interaction_id
+    f"""
+    SELECT {HANDOFF} FROM handoffs h {REVISED}
+    JOIN interactions i ON i.organisation = h.organisation AND i.id = h.interaction_id
     WHERE h.organisation = :organisation AND h.customer_id = :customer_id AND h.decision IS NULL
         AND i.conversation_id = :id
     ORDER BY h.opened_at, h.id
@@ -101,7 +104,7 @@ class TakeoverRepository:
     async def undecided(self, conversation: Conversation) -> tuple[Handoff, ...]:
         """What waits for a person in this conversation, oldest first."""
         rows = await self._session.all(_UNDECIDED, id=conversation.id, customer_id=conversation.customer_id)
-        return tuple([await HandoffRepository(self._session).get(row.id) for row in rows])
+        return tuple(map(read_handoff, rows))
 
     async def customer_answered(
         self, conversation_id: ConversationId, interaction_id: InteractionId, at: datetime

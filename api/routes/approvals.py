@@ -12,7 +12,7 @@ from api.auth import Caller, CallerDep, Scope
 from api.deciding import Ending, Voice, Yes, decide
 from api.denials import put_on_record
 from api.deps import Services, ServicesDep
-from api.fields import Body, Digest, Instant, Message, Name, Note
+from api.fields import Body, Digest, Instant, Name, Note, Reply
 from api.handoff_detail import shown_detail
 from api.handoff_view import HandoffDetail
 from api.idempotency import TakesNoKey
@@ -54,7 +54,7 @@ class ApproveBody(Body):
 class RejectBody(Body):
     """No. Without a reply the customer is told, plainly, that it was declined."""
 
-    reply: Message | None = None
+    reply: Reply | None = None
     note: Note | None = None
 
 

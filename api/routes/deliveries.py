@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 
 from api.auth import CallerDep, Scope
 from api.deps import Services, ServicesDep
-from api.fields import Body, Email, Flag, Instant, Key, Message, Name, ObjectId, Page
+from api.fields import Body, Email, Flag, Instant, Key, Name, ObjectId, Page, Reply
 from api.redriving import discard, find_dead_letters, redrive, redrive_all
 from api.strict_json import StrictRoute
 from domain.delivery import DeliveryStatus
@@ -49,7 +49,7 @@ class CorrectionBody(Body):
     """What is sent instead. What is left out stays."""
 
     to: Email | None = None
-    text: Message | None = None
+    text: Reply | None = None
 
 
 class RedriveBody(Body):

@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import StringConstraints
 
 from api.auth import Caller, CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Name, ObjectId, Page
+from api.fields import Body, Name, NewNote, ObjectId, Page
 from api.handoff_detail import shown_detail, shown_summaries
 from api.handoff_view import HandoffDetail, HandoffList
 from api.idempotency import TakesNoKey
@@ -63,7 +62,7 @@ class PriorityBody(Body):
 class NoteBody(Body):
     """For other operators; the customer never sees it."""
 
-    note: Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
+    note: NewNote
 
 
 @router.get("", summary="What needs a person, due first")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.fields import Instant, MoneyBody
+from api.fields import Instant, MoneyBody, NewNote, Note, Reply
 from domain.values import MAX_MINOR_UNITS
 from tests.api.conftest import Api
 from tests.api.wire import problem_of
@@ -74,8 +74,11 @@ async def test_an_amount_within_bounds_comes_back_to_the_cent(api: Api, amount: 
     assert answer.json() == stored
 
 
-@pytest.mark.parametrize("currency", ["eur", "EURO", "EU", "", "E R", "ЕUR", "EUR\n", None, 978, ["EUR"]], ids=repr)
-async def test_a_currency_is_three_capital_letters(api: Api, currency: Any) -> None:
+NO_CURRENCIES: list[Any] = ["eur", "EURO", "EU", "", "E R", "ЕUR", "EUR\n", "XXX", "BTC", "XTS", None, 978, ["EUR"]]
+
+
+@pytest.mark.parametrize("currency", NO_CURRENCIES, ids=repr)
+async def test_a_currency_is_one_that_people_pay_with(api: Api, currency: Any) -> None:
     answer = await put(api, {**GOOD, "total": {"amount": 1, "currency": currency}})
     assert [e["field"] for e in problem_of(answer, 422, "validation_failed")["errors"]] == ["total.currency"]
 
@@ -208,3 +211,22 @@ def test_only_a_whole_number_within_bounds_is_ever_money(amount: Any) -> None:
 def test_nothing_but_text_or_a_datetime_is_ever_a_time(value: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Instant).validate_python(value)
+
+
+TRICKS = ["\x01", "\x1b", "\r", "\x85", "\u202e", "\u2066"]
+
+
+@pytest.mark.parametrize("trick", TRICKS, ids=ascii)
+@pytest.mark.parametrize("field", [Reply, Note, NewNote])
+def test_what_operators_write_carries_no_control_characters(field: Any, trick: str) -> None:
+    words = TypeAdapter(field)
+    with pytest.raises(ValidationError):
+        words.validate_python(f"all{trick}right")
+    plain = "Größe:\n\t1 \u05d0 \u200d"
+    assert words.validate_python(plain) == plain, "negative control"
+
+
+@pytest.mark.parametrize("field", [Reply, NewNote])
+def test_what_operators_write_is_more_than_white_space(field: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(field).validate_python(" \n\t\u00a0")

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from domain.webhook import DomainEvent, EndpointKind, EventType
 from schema.deliveries import DeliveryRepository
 from schema.delivery_attempts import AttemptRepository
 from schema.events import EventRepository
+from schema.webhook_limits import MOST_WEBHOOKS
 from schema.webhooks import WebhookRepository, new_endpoint_id
 from tests.api.conftest import Api
 from tests.api.test_auth import bearer
@@ -296,3 +298,21 @@ async def test_W1_our_own_verifier_takes_what_we_send(api: Api, hook: Receiver) 
     await until(api, await pinged(api, created["id"]), "delivered")
     (heard,) = hook.heard
     assert signature_of(heard.headers, created["secret"], heard.body) == heard.id
+
+
+async def test_an_organisation_has_fifty_webhooks_at_most_however_many_ask_at_once(api: Api) -> None:
+    key = {"Authorization": f"Bearer {await api.house.key('admin', organisation='crowded')}"}
+    body = {"url": "http://127.0.0.1:9/", "eventTypes": ["ping"]}
+    answers = [await api.http.post("/webhooks", json=body, headers=key) for _ in range(MOST_WEBHOOKS - 1)]
+    answers += await asyncio.gather(*[api.http.post("/webhooks", json=body, headers=key) for _ in range(4)])
+    assert Counter(answer.status_code for answer in answers) == {201: MOST_WEBHOOKS, 409: 3}
+    (refused, *_) = [answer.json() for answer in answers if answer.status_code == 409]
+    assert (refused["code"], refused["reason"], refused["most"]) == ("conflict", "too_many_webhooks", MOST_WEBHOOKS)
+    gone = answers[0].json()["id"]
+    assert (await api.http.delete(f"/webhooks/{gone}", headers=key)).status_code == 204
+    assert (await api.http.post("/webhooks", json=body, headers=key)).status_code == 201
+
+
+async def test_port_zero_is_no_address(api: Api) -> None:
+    answer = await api.http.post("/webhooks", json={"url": "https://example.com:0/", "eventTypes": ["ping"]})
+    problem_of(answer, 422, "request_invalid")

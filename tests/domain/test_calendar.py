@@ -149,6 +149,8 @@ def test_a_deadline_that_never_comes_is_an_error_and_not_a_loop() -> None:
         ({"opening_hours": "off"}, "openingHours", "never open"),
         ({"opening_hours": "2020 Jan 01 10:00-11:00"}, "openingHours", "never open"),
         ({"time_zone": "Europe/Atlantis"}, "timeZone", "IANA"),
+        ({"time_zone": "localtime"}, "timeZone", "IANA"),
+        ({"time_zone": "Factory"}, "timeZone", "IANA"),
         ({"holidays": Holidays(country="ZZ")}, "holidays", "country"),
         ({"holidays": Holidays(country="DE", subdivision="XX")}, "holidays", "BY"),
         ({"days": (ExtraDay(day=date(2026, 1, 1), hours="late"),)}, "days.2026-01-01", "hours of that day"),
