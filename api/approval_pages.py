@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from api.approval_links import Seen
-from api.errors import STATUS
+from api.error_codes import STATUS
 from domain.calls import in_words
 from domain.errors import HoldfastError
 from domain.handoff import HandoffDecision

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api.errors import CODES
+from api.error_codes import CODES
 
 Document = dict[str, Any]
 

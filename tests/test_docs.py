@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from api import errors as api_errors
+from api import error_codes as api_errors
 from api.main import create_app
 from schema import demo
 from settings import Settings, as_variables

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import StringConstraints
 
-from api.errors import CODES
+from api.error_codes import CODES
 from api.strict_json import StrictRoute
 from domain.errors import NotFound
 from domain.values import Value

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from api.errors import CODE_OF_STATUS, CODES
+from api.error_codes import CODE_OF_STATUS, CODES
 from api.main import create_app
 from domain.errors import HoldfastError
 from tests.api.conftest import Api

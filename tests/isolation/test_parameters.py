@@ -1,5 +1,6 @@
 """T-2, T-4, T-5: what is foreign in any place of a request, who one claims to be, and what only the server says."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -35,12 +36,26 @@ def usual(street: Street, operation: Operation) -> Asked:
 
 async def ask(street: Street, asked: Asked) -> httpx2.Response:
     if asked.template == FORGETS:
-        path = f"/customers/{street.ours.spare['customerId']}"
-        await street.api.http.put(path, json=CUSTOMER, headers=bearer(street.ours.admin))
+        return await ask_to_forget(street, asked)
     return await street.api.http.request(
         asked.method, street.ours.path(asked.template, asked.ids), params=asked.query, json=asked.body,
         headers={**bearer(street.ours.admin), **asked.headers},
     )  # fmt: skip
+
+
+async def ask_to_forget(street: Street, asked: Asked) -> httpx2.Response:
+    """A customer who is there, and gone when this returns if the answer says so."""
+    http, headers = street.api.http, bearer(street.ours.admin)
+    path = f"/customers/{asked.ids['customerId']}"
+    if asked.ids["customerId"] == street.ours.spare["customerId"] and (
+        (await http.get(path, headers=headers)).status_code == 404
+    ):
+        assert (await http.put(path, json=CUSTOMER, headers=headers)).status_code < 300
+    answer = await http.post(f"{path}/erase", json=asked.body, headers={**headers, **asked.headers})
+    async with asyncio.timeout(30):
+        while answer.status_code == 202 and (await http.get(path, headers=headers)).status_code != 404:  # noqa: ASYNC110 - a server
+            await asyncio.sleep(0.05)
+    return answer
 
 
 def foreign_words(street: Street, operation: Operation) -> list[tuple[str, str]]:
