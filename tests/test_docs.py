@@ -24,6 +24,7 @@ from tests.house import House
 from tests.temporal import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
+SECURITY = ROOT / "docs/security"
 NOT_OURS = {".venv", ".data", "build", "node_modules", ".git", ".pytest_cache", ".hypothesis"}
 PRODUCT = ("api", "workflows", "activities", "schema", "adapters", "domain", "settings.py", "stack.py", "worker.py")
 EXECUTED = (
@@ -141,8 +142,12 @@ def missing_tests(text: str) -> set[str]:
     return set(re.findall(r"`(test_\w+)`", text)) - set(re.findall(r"def (test_\w+)", sources))
 
 
-def test_every_test_that_is_named_as_proof_exists() -> None:
-    assert missing_tests((ROOT / "docs/reliability.md").read_text(encoding="utf-8")) == set()
+PROOFS = ["docs/reliability.md", "docs/security.md", *sorted(f"docs/security/{p.name}" for p in SECURITY.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PROOFS)
+def test_every_test_that_is_named_as_proof_exists(page: str) -> None:
+    assert missing_tests((ROOT / page).read_text(encoding="utf-8")) == set()
 
 
 def test_a_proof_that_does_not_exist_would_be_noticed() -> None:

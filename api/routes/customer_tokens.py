@@ -10,6 +10,7 @@ from pydantic import Field
 from api.auth import CUSTOMER_PREFIX, Caller, CallerDep, Scope, key_hash
 from api.deps import Services, ServicesDep
 from api.fields import Body, Instant, Key
+from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
 from domain.values import CustomerId, Value
 from schema.audit import AuditEvent, AuditRepository
@@ -38,7 +39,7 @@ class CustomerToken(Value):
     expires_at: Instant
 
 
-@router.post("", status_code=201, summary="A token for one customer", responses={404: {}})
+@router.post("", status_code=201, summary="A token for one customer", responses={404: {}}, dependencies=[TakesNoKey])
 async def issue_customer_token(
     customer_id: CustomerPath, body: IssueTokenBody, caller: CallerDep, services: ServicesDep, answer: Response
 ) -> CustomerToken:

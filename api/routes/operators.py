@@ -9,6 +9,7 @@ from api import accounts
 from api.auth import CallerDep, KeyScope, Scope
 from api.deps import ServicesDep
 from api.fields import Body, Flag, Instant, Login, ObjectId, Page
+from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
 from domain.values import Value
 from schema.operators import Operator, OperatorRepository
@@ -53,7 +54,7 @@ class OperatorList(Value):
     next_cursor: str | None = None
 
 
-@router.post("", status_code=201, summary="Add an operator", responses={409: {}})
+@router.post("", status_code=201, summary="Add an operator", responses={409: {}}, dependencies=[TakesNoKey])
 async def add_operator(
     body: AddOperatorBody, caller: CallerDep, services: ServicesDep, answer: Response
 ) -> OperatorWithPassword:
@@ -81,7 +82,7 @@ async def change_operator(
     return _shown(changed)
 
 
-@router.post("/{operatorId}/reset", summary="A new one-time password")
+@router.post("/{operatorId}/reset", summary="A new one-time password", dependencies=[TakesNoKey])
 async def reset_operator(
     operator_id: OperatorPath, caller: CallerDep, services: ServicesDep, answer: Response
 ) -> OperatorWithPassword:

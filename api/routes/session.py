@@ -10,6 +10,7 @@ from api import cookies, signing_in
 from api.auth import Caller, CallerDep
 from api.deps import Services, ServicesDep
 from api.fields import Body, Instant, Login, Name
+from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
 from domain.signing_in import LONGEST_PASSWORD, SHORTEST, STEP_UP
 from domain.values import Json, OrganisationId, Value
@@ -54,7 +55,10 @@ class WhoIsCalling(Value):
     """The password is a one-time one: `POST /session/password` comes before everything else."""
 
 
-@router.post("", status_code=201, summary="Sign in", responses={401: {}, 403: {}, 503: {}, **TOO_MANY})
+@router.post(
+    "", status_code=201, summary="Sign in", responses={401: {}, 403: {}, 503: {}, **TOO_MANY},
+    dependencies=[TakesNoKey],
+)  # fmt: skip
 async def sign_in(request: Request, body: SignInBody, services: ServicesDep, answer: Response) -> WhoIsCalling:
     """Sets the session's cookie. After five failures the account waits a second, then two, up to a quarter hour."""
     cookies.check_origin(request, services)

@@ -75,6 +75,7 @@ def selections(both: Both) -> list[AuditFilters]:
         "actor": {"agent", "command", "system", "ana"},
         "action": {"ticket.created", "key.issued"},
         "customer_id": {ANNA, "%", "acme' OR '1'='1"},
+        "customer_subject": {ANNA, "~" + "0" * 32},
     }
     for name, table in {"interaction_id": "interactions", "subject": "handoffs"}.items():
         values[name] = {min(both.ids(organisation, table)) for organisation in (ACME, GLOBEX)}
