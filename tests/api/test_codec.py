@@ -68,11 +68,13 @@ async def test_who_looked_is_on_record_once_a_minute(api: Api) -> None:
     "origin", ["http://evil.test", "http://temporal.test.evil.test", "null", "http://temporal.test:81"]
 )
 async def test_only_the_web_uis_pages_may_read_the_answer(api: Api, origin: str) -> None:
+    key = await api.house.key("auditor")
     for page, allowed in ((UI, UI), (origin, None)):
         asked = await api.http.options(
             "/codec/decode", headers={"Origin": page, "Access-Control-Request-Method": "POST"}
         )
-        answered = await decode(api, await sealed(MINE), Origin=page)
+        answered = await decode(api, await sealed(MINE), Origin=page, Authorization=f"Bearer {key}")
+        assert answered.status_code == 200
         assert asked.status_code == 204
         assert {a.headers.get("access-control-allow-origin") for a in (asked, answered)} == {allowed}
         assert "Origin" in answered.headers["vary"]
