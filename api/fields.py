@@ -29,12 +29,12 @@ ObjectId = Annotated[str, StringConstraints(min_length=5, max_length=64, pattern
 """One of our ids: a prefix and an opaque part."""
 Message = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MESSAGE, pattern=r"\S")]
 """What a customer wrote: 1 to 8,000 characters, not only white space."""
-_NO_TRICKS = r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-"""Neither control characters but tab and newline, nor what turns the direction of writing: nobody is to read something
-else than was written."""
-_WORDS = rf"^{_NO_TRICKS}*[^\s\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]{_NO_TRICKS}*$"
+_NO_TRICKS = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+"""Neither control characters but tab and line ends, nor what turns the direction of writing: nobody is to read
+something else than was written."""
+_WORDS = rf"^{_NO_TRICKS}*[^\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]{_NO_TRICKS}*$"
 Reply = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MESSAGE, pattern=_WORDS)]
-"""What a person writes to a customer: as a message, without control characters but tab and newline."""
+"""What a person writes to a customer: as a message, without control characters but tab and line ends."""
 Note = Annotated[str, StringConstraints(max_length=2_000, pattern=rf"^{_NO_TRICKS}*$")]
 NewNote = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=_WORDS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROLS)]

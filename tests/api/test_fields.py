@@ -145,7 +145,11 @@ HOSTILE = {
 @pytest.mark.parametrize("words", HOSTILE)
 async def test_hostile_words_are_only_words(api: Api, words: str) -> None:
     text = HOSTILE[words]
-    assert (await put(api, {**GOOD, "description": text})).json()["description"] == text
+    stored = await put(api, {**GOOD, "description": text})
+    if words == "right to left":  # what others read must be what was written
+        problem_of(stored, 422, "validation_failed")
+    else:
+        assert stored.json()["description"] == text
     answer = await api.http.post("/chat", json={"customerId": "cust_fields", "message": text})
     assert answer.status_code == 200, answer.text
     shown = (await api.http.get(answer.json()["links"]["self"])).json()
@@ -213,7 +217,7 @@ def test_nothing_but_text_or_a_datetime_is_ever_a_time(value: Any) -> None:
         TypeAdapter(Instant).validate_python(value)
 
 
-TRICKS = ["\x01", "\x1b", "\r", "\x85", "\u202e", "\u2066"]
+TRICKS = ["\x01", "\x1b", "\x85", "\u202e", "\u2066"]
 
 
 @pytest.mark.parametrize("trick", TRICKS, ids=ascii)

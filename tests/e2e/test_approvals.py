@@ -112,7 +112,7 @@ async def test_the_audit_names_what_was_approved_and_what_came_of_it(house: Hous
     await house.until_settled(interaction)
     events = (await house.http.get("/audit", params={"interactionId": interaction})).json()["items"]
     details = {event["action"]: event["details"] for event in events}
-    assert details["handoff.approved"] == {"digest": digest}
+    assert details["handoff.approved"]["digest"] == digest
     sealed = details["interaction.completed"]["effects"]
     rows = [(await house.http.get(f"/effects/{effect['id']}")).json()["effect"] for effect in sealed]
     assert [e["tool"] for e in sealed] == ["issue_refund", "send_email"]
