@@ -44,7 +44,7 @@ async def ask(street: Street, asked: Asked) -> httpx2.Response:
 
 
 async def ask_to_forget(street: Street, asked: Asked) -> httpx2.Response:
-    """A customer who is there, and gone when this returns if the answer says so."""
+    """A customer who is there, and forgotten when this returns if the answer says so."""
     http, headers = street.api.http, bearer(street.ours.admin)
     path = f"/customers/{asked.ids['customerId']}"
     if asked.ids["customerId"] == street.ours.spare["customerId"] and (
@@ -52,9 +52,11 @@ async def ask_to_forget(street: Street, asked: Asked) -> httpx2.Response:
     ):
         assert (await http.put(path, json=CUSTOMER, headers=headers)).status_code < 300
     answer = await http.post(f"{path}/erase", json=asked.body, headers={**headers, **asked.headers})
-    async with asyncio.timeout(30):
-        while answer.status_code == 202 and (await http.get(path, headers=headers)).status_code != 404:  # noqa: ASYNC110 - a server
-            await asyncio.sleep(0.05)
+    if answer.status_code == 202:
+        receipt = f"/erasures/{answer.json()['id']}"
+        async with asyncio.timeout(30):
+            while not (await http.get(receipt, headers=headers)).json()["erasedAt"]:  # noqa: ASYNC110 - a server
+                await asyncio.sleep(0.05)
     return answer
 
 
