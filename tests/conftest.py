@@ -28,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine is no finding: nothing here is about how long a case takes.
+    hypothesis.settings.register_profile("suite", deadline=None)
+    hypothesis.settings.load_profile("suite")
     if examples := config.getoption("--examples"):
         hypothesis.settings.register_profile("more", max_examples=examples, deadline=None)
         hypothesis.settings.load_profile("more")

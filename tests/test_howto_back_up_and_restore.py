@@ -25,6 +25,7 @@ from domain.tools import TOOLS
 from settings import Settings, as_variables
 from tests.house import AUDIT_KEY, ID_KEY, KEYSET, House, open_house
 from tests.postgres import PostgresServer
+from tests.sealed import PAYLOAD_KEY
 from tests.temporal import DevServer
 from tests.world import World, world
 
@@ -84,6 +85,7 @@ class Rehearsal:
                     "task_queue": self.queue,
                     "id_key": ID_KEY,
                     "encryption_keyset": KEYSET,
+                    "payload_keys": PAYLOAD_KEY,
                     "audit_signing_key": AUDIT_KEY,
                     "data_dir": str(self.folder),
                 }
