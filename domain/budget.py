@@ -36,8 +36,9 @@ class Budget:
     def standing(self) -> str:
         """An item of `RateLimit`: what is left, and in how many seconds all of it is there again."""
         left = (self.window_s - max(self.ahead_s, 0.0)) / self.window_s * self.most
-        # One part in a million: what is left exactly must not be lost to a rounding of times.
-        return f'"{self.name}";r={max(0, math.floor(left + 1e-6 * self.most))};t={math.ceil(max(self.ahead_s, 0.0))}'
+        # A thousandth of a request at most: what is left exactly must not be lost to a rounding of times.
+        whole = max(0, math.floor(left + min(1e-6 * self.most, 1e-3)))
+        return f'"{self.name}";r={whole};t={math.ceil(max(self.ahead_s, 0.0))}'
 
     @property
     def retry_after_s(self) -> int:

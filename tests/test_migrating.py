@@ -51,10 +51,11 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Older:
     if not shutil.which("git") or not (ROOT / ".git").exists():
         pytest.skip("the older release comes from the history of this checkout")
     newest = revisions()
-    added = git("log", "--format=%H", "--diff-filter=A", "--", f"{VERSIONS}/{newest[1][1]}").decode().split()
+    last_two = [f"{VERSIONS}/{name}" for _, name in newest[:2]]
+    added = git("log", "--format=%H", "--diff-filter=A", "--", *last_two).decode().split()
     if not added:
         pytest.skip("the history does not reach back that far")
-    # Down to the last migration that code has itself: two may have come in one commit.
+    # Down to the last migration that code has itself: they may have come together, or in another order.
     code, before = tmp_path_factory.mktemp("older"), f"{added[-1]}^"
     with tarfile.open(fileobj=io.BytesIO(git("archive", "--format=tar", before))) as archive:
         archive.extractall(code, filter="data")

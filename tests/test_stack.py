@@ -365,7 +365,8 @@ async def test_T6_no_seed_credential_opens_a_fresh_install(database: Database) -
 
 
 CREDENTIAL = re.compile(
-    r"hf_(?:live|ses|cust)_[A-Za-z0-9_-]{43}|\$argon2id\$v=|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]"
+    r"hf_(?:live|ses|cust)_[A-Za-z0-9_-]{43}|\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{16}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]"
 )
 
 

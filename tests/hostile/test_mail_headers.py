@@ -24,14 +24,18 @@ SMUGGLED = (
 )
 
 
-async def sent(house: House, customer: str, *, person: dict[str, Any], bill: dict[str, Any], message: str) -> None:
+async def sent(house: House, customer: str, *, person: dict[str, Any], bill: str, message: str) -> None:
     """A refund whose mail has everything in it that anybody wrote, as far as it was taken in."""
     usual = {"name": "Ada", "email": "ada@example.com", "plan": "pro", "status": "active"}
     answer = await house.http.put(f"/customers/{customer}", json={**usual, **person})
     if answer.status_code == 422:
         problem_of(answer, 422, "validation_failed")
         await house.customer(customer, **usual)
-    await house.invoice("inv_1", 4_900, customer_id=customer, **bill)
+    await house.invoice("inv_1", 4_900, customer_id=customer)
+    shown = (await house.http.get(f"/customers/{customer}/invoices")).json()["items"][0]
+    body = {name: shown[name] for name in ("total", "status", "paidAt")} | {"description": bill}
+    answer = await house.http.put(f"/customers/{customer}/invoices/inv_1", json=body)
+    assert answer.status_code in {200, 422}, answer.text
     assert (await house.chat(message, customer_id=customer)).status_code in {200, 202}
     asked = (await house.chat("refund please", customer_id=customer)).json()
     await house.until_settled(asked["interactionId"])
@@ -47,7 +51,7 @@ def persons(smuggled: str) -> list[dict[str, str]]:
 async def test_X10_nothing_anybody_writes_becomes_a_header_or_a_recipient(house: House) -> None:
     tried = [(smuggled, person) for smuggled in SMUGGLED for person in persons(smuggled)]
     for number, (smuggled, person) in enumerate(tried):
-        bill = {"description": f"a chair{smuggled}"}
+        bill = f"a chair{smuggled}"
         await sent(house, f"cust_{number}", person=person, bill=bill, message=f"hello{smuggled}")
     assert len(house.mails()) >= len(tried)
     mails = house.mails()
