@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from temporalio.client import Client
 
-from adapters.payload_codec import codec_of
 from domain.errors import HoldfastError
-from settings import Settings, temporal_config
+from settings import Settings, payload_codec, temporal_config
 from workflows import releases
 from workflows.runtime import connect
 
@@ -66,7 +65,7 @@ def _run(work: Callable[[Client, str], Awaitable[None]]) -> None:
         settings = Settings.load()
         if not settings.deployment_name:
             raise HoldfastError("TEMPORAL_DEPLOYMENT_NAME is empty: workers are not versioned")
-        codec = codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
+        codec = payload_codec(settings)
         await work(await connect(temporal_config(settings), codec=codec), settings.deployment_name)
 
     try:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -23,6 +23,9 @@ from temporalio.envconfig import ClientConfigProfile
 
 from domain.errors import HoldfastError
 from domain.outside import AllowList
+
+if TYPE_CHECKING:
+    from adapters.payload_codec import SealingCodec
 
 PREFIX = "HOLDFAST_"
 KEY_BYTES = 32
@@ -407,6 +410,13 @@ def as_variables(values: Mapping[str, Any]) -> dict[str, str]:
         _variable(name, fields[name]): str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()
     }
+
+
+def payload_codec(settings: Settings) -> "SealingCodec | None":
+    """What seals payloads for Temporal; None without keys, which only development may do."""
+    from adapters.payload_codec import codec_of  # not every command talks to Temporal
+
+    return codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
 
 
 def describe() -> str:

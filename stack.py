@@ -29,7 +29,7 @@ from adapters.ed25519 import new_seed
 from adapters.embedded import processes, temporal
 from adapters.embedded.processes import CannotStart, Children
 from adapters.passwords import Argon2Passwords
-from adapters.payload_codec import codec_of, new_payload_key
+from adapters.payload_codec import new_payload_key
 from api.auth import Scope, key_hash
 from api.keys import check_name, hint, new_secret
 from domain.errors import Conflict, HoldfastError, RequestInvalid
@@ -248,7 +248,10 @@ async def _start_mail(stack: Stack, closing: contextlib.AsyncExitStack) -> None:
             note.append("given by the environment")
             return
         port = stack.options.smtp_port
-        await closing.enter_async_context(mail_sink(stack.folder / "mail", port, LOOPBACK))
+        try:
+            await closing.enter_async_context(mail_sink(stack.folder / "mail", port, LOOPBACK))
+        except OSError:  # somebody was faster than we are
+            raise processes.port_taken(port, "the mail sink", "--smtp-port") from None
         stack.values |= {"smtp_host": LOOPBACK, "smtp_port": port, "smtp_sender": "support@example.com"}
         stack.embedded.append("mail sink")
         note.append(f"kept in {stack.folder / 'mail'}")
@@ -520,7 +523,7 @@ def _backstage(folder: Path, server: str) -> "Backstage":
         await skip_time(await connect({"target_host": server}), ids.handoff(demo.DEMO, HandoffId(handoff)), by)
 
     async def seal() -> None:
-        codec = codec_of(Settings.load(_local_values(folder) | {"database_url": "-"}).payload_keys.get_secret_value())
+        codec = outside.payload_codec(Settings.load(_local_values(folder) | {"database_url": "-"}))
         await seal_now(await connect({"target_host": server}, codec=codec), Settings.model_fields["task_queue"].default)
 
     @contextlib.contextmanager

@@ -40,7 +40,6 @@ from adapters.gateways.tombstone_file import TombstoneFiles
 from adapters.gateways.webhook import HttpWebhookGateway
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
-from adapters.payload_codec import codec_of
 from adapters.telemetry import export_spans, service
 from domain.agents.agent import AgentSpec
 from domain.agents.support import SUPPORT
@@ -61,7 +60,7 @@ from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
 from schema.heartbeats import Heartbeats
 from schema.session import Database
-from settings import Settings, temporal_config
+from settings import Settings, payload_codec, temporal_config
 from workflows.releases import deployment, releases
 from workflows.runtime import (
     WORKFLOWS,
@@ -276,7 +275,7 @@ async def connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     """A client of a Temporal that is prepared for us, however long it takes to come up, also if it goes away again
     meanwhile; None when asked to stop first."""
     address = f"{settings.metrics_host}:{settings.metrics_port}"
-    codec = codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
+    codec = payload_codec(settings)
     runtime = metrics_runtime(address) if settings.metrics_port else None
     while not stop.is_set():
         try:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections import OrderedDict
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -14,11 +13,6 @@ from api.deps import Services
 from domain.errors import PayloadRefused
 from domain.payloads import WORKFLOW, organisation_of
 from schema.audit import AuditEvent, AuditRepository
-
-REMEMBERED = 2_000
-"""Looks this process remembers to have put on record. One that it forgot is put there again: never too little."""
-
-_looked: OrderedDict[tuple[str, str, str], int] = OrderedDict()
 
 
 class Undecodable(ValueError):
@@ -54,19 +48,18 @@ def _opened(services: Services, caller: Caller, payload: Payload) -> tuple[Paylo
 
 async def _on_record(services: Services, caller: Caller, workflows: Iterable[str]) -> None:
     """Once per person, workflow and minute, before anything is shown: a page of the Web UI asks hundreds of times."""
-    minute = int(services.now().timestamp()) // 60
-    new = sorted(w for w in workflows if _looked.get((caller.organisation, caller.name, w)) != minute)
+    at, who = services.now(), (caller.organisation, caller.name)
+    new = sorted(w for w in workflows if services.looked.is_new((*who, w), at))
     if not new:
         return
-    async with services.db.transaction(caller.organisation) as session:
+    try:
+        async with services.db.transaction(caller.organisation) as session:
+            events = [AuditEvent(at, caller.name, "workflow.payloads_decoded", workflow) for workflow in new]
+            await AuditRepository(session).append(*events)
+    except BaseException:
         for workflow in new:
-            event = AuditEvent(services.now(), caller.name, "workflow.payloads_decoded", workflow)
-            await AuditRepository(session).append(event)
-    for workflow in new:
-        _looked[caller.organisation, caller.name, workflow] = minute
-        _looked.move_to_end((caller.organisation, caller.name, workflow))
-    while len(_looked) > REMEMBERED:
-        _looked.popitem(last=False)
+            services.looked.forget((*who, workflow))
+        raise
 
 
 def shared_with(services: Services, origin: str | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from fastapi import Request
 
 from api.auth import Caller
 from api.deps import Services
+from api.lately import Lately
 from domain.approval_link import LinkInvalid, read_token
 from domain.errors import HoldfastError
 from domain.values import OrganisationId
@@ -26,7 +27,6 @@ ACTIONS = {
     "approval_link_over": "handoff.approval_denied",
 }
 """By error code. Any other error is no denial: a mistake, or somebody was first."""
-MOST_REMEMBERED = 10_000
 
 log = structlog.get_logger("api")
 
@@ -49,19 +49,14 @@ class Denial:
 class Denials:
     """Those of this process."""
 
-    def __init__(self, most: int = MOST_REMEMBERED) -> None:
-        self._most = most
-        self._minute: datetime | None = None
-        self._recorded: set[Denial] = set()
+    def __init__(self, lately: Lately | None = None) -> None:
+        self._recorded = lately or Lately()
 
     async def record(self, db: Database, denial: Denial, at: datetime) -> None:
         """Once a minute. Where it cannot be written the log says so: denied it was all the same."""
-        minute = at.replace(second=0, microsecond=0)
-        if minute != self._minute or len(self._recorded) >= self._most:
-            self._minute, self._recorded = minute, set()
-        if denial in self._recorded:
+        if not self._recorded.is_new(denial, at):
             return
-        self._recorded.add(denial)
+        minute = at.replace(second=0, microsecond=0)
         details = {"reason": denial.reason, "method": denial.method, "route": denial.route}
         event = AuditEvent(at, denial.actor, denial.action, denial.subject, details)
         same = hashlib.sha256(repr((astuple(denial), minute.isoformat())).encode()).hexdigest()
@@ -69,7 +64,7 @@ class Denials:
             async with db.transaction(denial.organisation) as session:
                 await AuditRepository(session).append_once(f"aud_{same[:32]}", event)
         except HoldfastError as error:
-            self._recorded.discard(denial)
+            self._recorded.forget(denial)
             log.error("denial not on record", action=denial.action, reason=denial.reason, error=error.code)
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
+from api.lately import Lately
 from api.uses import Uses
 from domain.approval import ApprovalPolicy
 from domain.budget import Limits
@@ -76,6 +77,8 @@ class Services:
     """Addresses everybody seems to come from."""
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Passwords checked at once: each takes a core and 19 MiB for a while."""
+    looked: Lately = field(default_factory=Lately)
+    """Who opened what of Temporal's, as far as that is on record."""
     uses: Uses = field(default_factory=Uses)
     """Which credentials were used, until it is written down."""
 

@@ -10,7 +10,7 @@ from api.auth import Caller
 from api.deps import Services
 from domain.erasure import ErasureRef, Tombstone, hashed
 from domain.errors import DependencyDown, RequestIdReused
-from domain.values import CustomerId, RequestId
+from domain.values import CustomerId, OrganisationId, RequestId
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id
 from schema.customers import CustomerRepository
@@ -20,14 +20,23 @@ from workflows.erasure import ErasureWorkflow
 from workflows.options import TASK_TIMEOUT
 
 START_WITHIN = timedelta(seconds=5)
+UNFINISHED_FOR = timedelta(minutes=5)
+"""An erasure takes two minutes."""
 
 
 async def ask_to_erase(services: Services, caller: Caller, customer_id: CustomerId, key: RequestId) -> Erasure:
     """On record and under way when this returns. Raises `CustomerNotFound`, `RequestIdReused`, `DependencyDown`."""
     erasure = await _on_record(services, caller, customer_id, key)
     if erasure.finished_at is None:
-        await _work_on(services, caller, erasure)
+        await _work_on(services, caller.organisation, erasure.id)
     return erasure
+
+
+async def resume_erasures(services: Services) -> None:
+    """One round, over all organisations: what was asked for and whose workflow never came to be, or is lost, begins
+    again. Raises `DependencyDown`."""
+    for lost in await services.db.unfinished_erasures(services.now() - UNFINISHED_FOR):
+        await _work_on(services, lost.organisation, lost.erasure_id)
 
 
 async def _on_record(services: Services, caller: Caller, customer_id: CustomerId, key: RequestId) -> Erasure:
@@ -48,13 +57,13 @@ async def _on_record(services: Services, caller: Caller, customer_id: CustomerId
     return found
 
 
-async def _work_on(services: Services, caller: Caller, erasure: Erasure) -> None:
+async def _work_on(services: Services, organisation: OrganisationId, erasure_id: str) -> None:
     """What runs already is left alone, what was lost with Temporal's state begins again."""
     try:
         await services.temporal.start_workflow(
             ErasureWorkflow.run,
-            ErasureRef(organisation=caller.organisation, erasure_id=erasure.id),
-            id=ids.erasure(caller.organisation, erasure.id),
+            ErasureRef(organisation=organisation, erasure_id=erasure_id),
+            id=ids.erasure(organisation, erasure_id),
             task_queue=services.task_queue,
             task_timeout=TASK_TIMEOUT,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -18,7 +18,6 @@ from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
 from adapters.passwords import Argon2Passwords
-from adapters.payload_codec import codec_of
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import denials, errors, openapi
 from api.budgets import Budgets
@@ -61,7 +60,7 @@ from domain.budget import Limits
 from domain.outside import AllowList
 from domain.ports import Failpoints
 from schema.session import Database
-from settings import Settings, temporal_config
+from settings import Settings, payload_codec, temporal_config
 from workflows import ids
 from workflows.runtime import connect, is_tracing, start_tracing
 
@@ -169,7 +168,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         KillingFailpoints(Path(settings.failpoint)) if settings.failpoints_enabled else NoFailpoints()
     )
     key = settings.audit_signing_key.get_secret_value()
-    codec = codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
+    codec = payload_codec(settings)
     return Services(
         db=Database(settings.database_url, pool_size=settings.database_pool_size),
         temporal=temporal or await connect(temporal_config(settings), codec=codec, lazy=True),

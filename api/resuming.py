@@ -8,6 +8,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.deps import Services
+from api.erasing import resume_erasures
 from api.intake import work_on
 from domain.answer import Asked, answer_of
 from domain.decision import Issue, Outcome
@@ -39,8 +40,9 @@ async def keep_resuming(services: Services) -> None:
     while True:
         try:
             await resume_unanswered(services)
+            await resume_erasures(services)
         except HoldfastError as error:
-            log.info("cannot look for unanswered requests now", code=error.code)
+            log.info("cannot look for what nobody works on now", code=error.code)
         except Exception as error:  # this task must outlive whatever went wrong in one round
             log.error("a round of resuming failed", error=type(error).__name__)
         await asyncio.sleep(AGAIN_S)

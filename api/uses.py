@@ -1,19 +1,16 @@
 """When a credential was last used: noted beside the requests, at most once a minute for each by each process."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
+from api.lately import Lately
 from domain.errors import HoldfastError
 from domain.values import OrganisationId
 from schema.api_keys import ApiKeyRepository
 from schema.session import Database, Session
 from schema.sign_ins import SignInRepository
-
-EVERY = timedelta(minutes=1)
-MOST = 10_000
-"""Credentials remembered as noted. Beyond that the oldest are forgotten, and noted once more than they need be."""
 
 log = structlog.get_logger("uses")
 
@@ -22,21 +19,15 @@ class Uses:
     """What was used and is not written down yet. Seeing a use costs the request no round trip."""
 
     def __init__(self) -> None:
-        self._noted: dict[str, datetime] = {}
+        self._noted = Lately()
         self._waiting: dict[str, tuple[OrganisationId, datetime]] = {}
         self._something = asyncio.Event()
 
     def saw(self, organisation: OrganisationId, credential: str, at: datetime) -> None:
         """`credential` is the id of a key or of a session."""
-        noted = self._noted.get(credential)
-        if noted is not None and at - noted < EVERY:
-            return
-        self._noted.pop(credential, None)
-        self._noted[credential] = at
-        if len(self._noted) > MOST:
-            del self._noted[next(iter(self._noted))]
-        self._waiting[credential] = (organisation, at)
-        self._something.set()
+        if self._noted.is_new(credential, at):
+            self._waiting[credential] = (organisation, at)
+            self._something.set()
 
     async def next(self) -> dict[str, tuple[OrganisationId, datetime]]:
         """Waits until there is something, and takes it all."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from domain.erasure import Tombstone
@@ -18,6 +18,7 @@ class ErasureRow(OrganisationRow, table=True):
     __tablename__ = "erasures"
     __table_args__ = (
         UniqueConstraint("organisation", "request_id"),
+        Index("erasures_unfinished", "requested_at", postgresql_where=text("finished_at IS NULL")),
         CheckConstraint("erased_at IS NULL OR customer_id IS NULL", name="erased"),
         CheckConstraint("finished_at IS NULL OR erased_at IS NOT NULL", name="finished"),
     )

@@ -74,6 +74,14 @@ class UnansweredInteraction:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfinishedErasure:
+    """Somebody asked for it, and nobody may be working on it."""
+
+    organisation: OrganisationId
+    erasure_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToSeal:
     """An organisation whose audit chain has something to do."""
 
@@ -95,6 +103,7 @@ UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:li
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
 UNANSWERED = text("SELECT organisation, interaction_id FROM unanswered_interactions(:before, :now, :limit)")
+UNFINISHED_ERASURES = text("SELECT organisation, erasure_id FROM unfinished_erasures(:before, :limit)")
 AUDIT_TO_SEAL = text("SELECT organisation, last_batch FROM audit_to_seal(:after, :since, :every_one, :limit)")
 ORGANISATIONS_WITH_FACTS = text("SELECT organisation FROM organisations_with_facts(:after, :limit)")
 STANDING_NOW = text("SELECT measure, kind, count, since FROM standing_now()")
@@ -166,6 +175,11 @@ class LookUps(ABC):
         return tuple(
             UnansweredInteraction(OrganisationId(r.organisation), InteractionId(r.interaction_id)) for r in rows
         )
+
+    async def unfinished_erasures(self, before: datetime, limit: int = 50) -> tuple[UnfinishedErasure, ...]:
+        """Erasures of every organisation that were asked for before then and are not over, oldest first."""
+        rows = await self._look_up(UNFINISHED_ERASURES, before=before, limit=limit)
+        return tuple(UnfinishedErasure(OrganisationId(row.organisation), row.erasure_id) for row in rows)
 
     async def audit_to_seal(
         self, *, after: str, since: datetime, every_one: bool, limit: int = 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -97,8 +98,20 @@ async def dev_server(data_dir: Path) -> AsyncIterator[DevServer]:
         await server.stop()
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of the loopback that nobody used a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody used a moment ago, and that nobody is given again by this process.
+
+    Not one the kernel hands out for outgoing connections: between this moment and the server's own, one of the
+    hundreds that the tests open could get just that number.
+    """
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    while True:
+        port = random.randrange(10_000, first)  # at random: several test runs at once seldom meet
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            if port not in _given:
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port

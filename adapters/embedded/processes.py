@@ -171,7 +171,12 @@ def need_port(host: str, port: int, what: str, option: str) -> None:
         with contextlib.suppress(OSError):
             probe.bind((host, port))
             return
-    raise CannotStart(f"port {port} ({what}) is taken{_holder(port)}; choose another: make up ARGS='{option} <port>'")
+    raise port_taken(port, what, option)
+
+
+def port_taken(port: int, what: str, option: str) -> CannotStart:
+    """Which port, who has it, and the option that changes it."""
+    return CannotStart(f"port {port} ({what}) is taken{_holder(port)}; choose another: make up ARGS='{option} <port>'")
 
 
 def _holder(port: int) -> str:

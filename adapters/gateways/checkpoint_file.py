@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from adapters.durable_files import fsync_folder
 from domain.checkpoint import NOTHING_BEFORE, Checkpoint
 from domain.errors import DependencyDown
 from domain.values import OrganisationId
@@ -42,7 +43,7 @@ class CheckpointFiles:
                 file.write(begin + checkpoint.model_dump_json().encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-            _fsync(self._folder)
+            fsync_folder(self._folder)
         except OSError as error:
             raise DependencyDown(
                 "checkpoints cannot be kept", dependency="checkpoints", reason=type(error).__name__
@@ -130,11 +131,3 @@ def _last(file: BinaryIO) -> Checkpoint | None:
             if checkpoint := _parsed(line):
                 return checkpoint
     return None
-
-
-def _fsync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

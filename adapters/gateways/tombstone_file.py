@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from adapters.durable_files import fsync_folder
 from domain.erasure import Tombstone
 from domain.errors import DependencyDown
 
@@ -26,7 +27,7 @@ class TombstoneFiles:
                 file.flush()
                 os.fsync(file.fileno())
             half.replace(path)
-            _fsync(self._folder)
+            fsync_folder(self._folder)
         except OSError as error:
             raise _down("kept", error) from None
 
@@ -36,14 +37,6 @@ class TombstoneFiles:
         except (OSError, ValidationError) as error:
             raise _down("read", error) from None
         return tuple(sorted(found, key=lambda stone: stone.at))
-
-
-def _fsync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _down(what: str, error: Exception) -> DependencyDown:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from api.denials import Denial, Denials
+from api.lately import Lately
 from domain.consent import MessageClass
 from domain.values import CustomerId, DeliveryId
 from schema.api_keys import ApiKeyRepository
@@ -280,7 +281,7 @@ async def test_A3_several_processes_collapse_and_the_next_minute_or_route_counts
         return int(row.n)
 
     denial = Denial(ACME, "ana", "key_1", "access.denied", "scope_missing", "GET", "/audit")
-    one, other = Denials(most=1), Denials()
+    one, other = Denials(Lately(most=1)), Denials()
     for process in (one, other, one):
         await process.record(database, denial, NOW)
     assert await count() == 1

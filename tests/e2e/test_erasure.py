@@ -1,12 +1,18 @@
 """D-4, D-5: forgetting a customer: once, for good, nobody else, and also after a backup was restored."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 
 from adapters.llm.embedded import EmbeddedIntentModel
-from domain.values import OrganisationId
+from api.erasing import UNFINISHED_FOR, resume_erasures
+from api.main import make_services
+from domain.erasure import Tombstone
+from domain.values import CustomerId, OrganisationId
+from schema.erasures import ErasureRepository
 from schema.session import Database
 from tests.canaries import Canaries, columns
 from tests.e2e.test_handoffs import digest_of
@@ -57,6 +63,23 @@ async def test_D4_one_is_forgotten_and_the_other_is_not_touched(house: House, po
     assert (reused.status_code, reused.json()["code"]) == (422, "request_id_reused")
     unknown = await house.http.post("/customers/cust_1/erase", json={"requestId": "r2"})
     assert unknown.status_code == 404
+
+
+async def test_an_erasure_whose_workflow_never_came_to_be_is_taken_up(house: House) -> None:
+    """Asked for, and the process that took it in is gone before it told Temporal."""
+    await house.customer("cust_1", email="c1@example.com")
+    stone = Tombstone(id="ers_lost0", organisation=DEMO, subject="s", by="ana", at=datetime.now(UTC))
+    async with house.db.transaction(DEMO) as session:
+        await ErasureRepository(session).request(stone, CustomerId("cust_1"), "r1")
+    services = await make_services(house.settings, house.temporal)
+    await resume_erasures(services)
+    assert (await house.http.get("/erasures/ers_lost0")).json()["status"] == "requested", "a young one is left alone"
+    later = datetime.now(UTC) + UNFINISHED_FOR + timedelta(seconds=1)
+    await resume_erasures(replace(services, now=lambda: later))
+    await resume_erasures(replace(services, now=lambda: later))
+    await until(house, "ers_lost0")
+    await services.db.close()
+    assert (await house.http.get("/customers/cust_1")).status_code == 404
 
 
 async def test_D4_what_waits_for_a_person_is_closed_and_its_run_ends(house: House) -> None:

@@ -23,6 +23,7 @@ CREATE TABLE erasures (
     CHECK (erased_at IS NULL OR customer_id IS NULL),
     CHECK (finished_at IS NULL OR erased_at IS NOT NULL)
 );
+CREATE INDEX erasures_unfinished ON erasures (requested_at) WHERE finished_at IS NULL;
 """
 # A role of its own: it alone may overwrite what everybody else may only add, and only inside the function below, which
 # sees one organisation like every transaction. Another database of this server may have made it already.
@@ -185,6 +186,22 @@ GRANT CREATE, USAGE ON SCHEMA {schema} TO holdfast_eraser;
 ALTER FUNCTION erase_customer(varchar, timestamptz) OWNER TO holdfast_eraser;
 REVOKE CREATE ON SCHEMA {schema} FROM holdfast_eraser
 """
+LOOKUP = """
+GRANT SELECT (organisation, id, requested_at, finished_at) ON erasures TO holdfast_lookup;
+CREATE POLICY lookup ON erasures FOR SELECT TO holdfast_lookup USING (current_user = 'holdfast_lookup');
+CREATE FUNCTION unfinished_erasures(before timestamptz, most integer)
+    RETURNS TABLE (organisation varchar, erasure_id varchar)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp
+BEGIN ATOMIC
+    SELECT e.organisation, e.id FROM erasures e
+    WHERE e.finished_at IS NULL AND e.requested_at < before ORDER BY e.requested_at LIMIT most;
+END;
+REVOKE ALL ON FUNCTION unfinished_erasures(timestamptz, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION unfinished_erasures(timestamptz, integer) TO holdfast_app;
+GRANT CREATE ON SCHEMA {schema} TO holdfast_lookup;
+ALTER FUNCTION unfinished_erasures(timestamptz, integer) OWNER TO holdfast_lookup;
+REVOKE CREATE ON SCHEMA {schema} FROM holdfast_lookup
+"""
 
 
 def upgrade() -> None:
@@ -199,11 +216,12 @@ def upgrade() -> None:
     op.execute("GRANT INSERT, DELETE ON customers, invoices TO holdfast_eraser")
     op.execute("GRANT DELETE ON customer_tokens TO holdfast_eraser")
     op.execute("GRANT INSERT ON handoff_events TO holdfast_eraser")
-    for statement in (WORDLESS, ERASE, RIGHTS):
+    for statement in (WORDLESS, ERASE, RIGHTS, LOOKUP):
         op.execute(statement.format(schema=schema))
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION unfinished_erasures(timestamptz, integer)")
     op.execute("DROP FUNCTION erase_customer(varchar, timestamptz); DROP FUNCTION wordless(jsonb, boolean)")
     op.execute("DROP TABLE erasures")
     for table in OVERWRITES[:-1]:
