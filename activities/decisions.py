@@ -20,7 +20,7 @@ from domain.interaction import AdmitInput, InteractionRef, PlannedEffect, Verdic
 from domain.judgement import judge
 from domain.policies import PolicyBook
 from domain.ports import IntentModel
-from domain.proposal import ProposedAction, Understanding
+from domain.proposal import Proposal, ProposedAction, Understanding
 from domain.tools.handoff_to_human import handoff_to_human
 from domain.tools.tool import AnyTool
 from domain.understanding.understand import understand, understood_somehow
@@ -121,21 +121,16 @@ class DecisionActivities:
         stage: str = FIRST,
         correction: Correction | None = None,
     ) -> Verdict:
-        facts = await load_facts(
-            session,
-            interaction.customer_id,
-            self._now(),
-            refund_period=self._limits.period,
-            conversation_id=interaction.conversation_id,
-            interaction_id=interaction.id,
-        )
-        proposal = self._agent.propose(self._understand(interaction.message, correction), facts)
-        decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
+        proposal, facts, decision = await self._judged(session, interaction, correction, self._now())
         if correction is None:
             decision = await in_its_conversation(session, ref, interaction, decision, facts)
         live = ref.mode is Mode.LIVE
-        if live and decision.outcome is Outcome.PROCEED:
-            decision = await self._unless_over_limit(session, interaction, decision, facts.now)
+        if live and decision.outcome is Outcome.PROCEED and await self._refused(session, interaction, decision, facts):
+            # Somebody was quicker. Under the lock that refused, no other one can be: judged on what they left.
+            proposal, facts, decision = await self._judged(session, interaction, correction, facts.now)
+            if decision.outcome is Outcome.PROCEED:
+                refused = await self._refused(session, interaction, decision, facts)
+                decision = asking(decision, refused) if refused else decision
         decision_id, decision = await DecisionRepository(session).record_once(
             ref.interaction_id, stage, decision, proposal=proposal, facts=facts, mode=ref.mode, at=facts.now
         )
@@ -145,23 +140,38 @@ class DecisionActivities:
             effects = self._planned(wanted, await EffectRepository(session).reserve(wanted, limits=self._limits))
         return self._verdict(decision, effects)
 
-    async def _unless_over_limit(
-        self, session: Session, interaction: Interaction, decision: Decision, at: datetime
-    ) -> Decision:
-        """The rules looked at facts; the ledger looks again under its lock. What no longer fits asks a person."""
+    async def _judged(
+        self, session: Session, interaction: Interaction, correction: Correction | None, at: datetime
+    ) -> tuple[Proposal, Facts, Decision]:
+        """What the rules say on the facts of this moment, as of `at`."""
+        facts = await load_facts(
+            session,
+            interaction.customer_id,
+            at,
+            refund_period=self._limits.period,
+            conversation_id=interaction.conversation_id,
+            interaction_id=interaction.id,
+        )
+        proposal = self._agent.propose(self._understand(interaction.message, correction), facts)
+        decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
+        return proposal, facts, decision
+
+    async def _refused(
+        self, session: Session, interaction: Interaction, decision: Decision, facts: Facts
+    ) -> Reason | None:
+        """The rules looked at facts; the ledger looks again, and holds its locks. Why what is to be paid no longer
+        fits, or None."""
         amounts = [
             Amount(r.money, r.subject)
-            for r in self._reservations(interaction, decision, DecisionId(""), at)
+            for r in self._reservations(interaction, decision, DecisionId(""), facts.now)
             if r.money is not None
         ]
-        if not amounts:
-            return decision
         try:
-            await check_money(session, interaction.customer_id, amounts, self._limits, at)
+            if amounts:
+                await check_money(session, interaction.customer_id, amounts, self._limits, facts.now)
         except ReservationRefused as refused:
-            reason = Reason(code=str(refused.details["reason"]), rule="ledger", message=refused.message)
-            return asking(decision, reason)
-        return decision
+            return Reason(code=str(refused.details["reason"]), rule="ledger", message=refused.message)
+        return None
 
     async def _stage_of(self, session: Session, handoff: Handoff) -> str:
         """The decision whose actions an approval lets run: the one it was opened on, as last edited."""

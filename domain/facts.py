@@ -36,6 +36,10 @@ class Invoice(Value):
     """Minor units confirmed as given back."""
     in_flight: MinorUnits = 0
     """Minor units reserved, dispatched or unknown: neither given back for sure nor free to give."""
+    in_doubt: MinorUnits = 0
+    """The part of `in_flight` nobody knows the outcome of: it does not settle by itself."""
+    in_flight_since: datetime | None = None
+    """When the oldest refund began that is being carried out. None when none is."""
 
     @property
     def refundable(self) -> Money:

@@ -118,10 +118,9 @@ def _is_word(value: object) -> bool:
 
 
 def _refusal(decision: Decision, facts: Facts) -> str:
-    invoice = _invoice_of(decision, facts)
     for reason in decision.reasons:
         if reason.code in _REFUSALS:
-            return _REFUSALS[reason.code](invoice, facts, reason.facts.get("limits.window_days"))
+            return _REFUSALS[reason.code](_invoice_of(decision, facts), facts, reason.facts.get("limits.window_days"))
     return "I'm sorry, I can't do this for you. If you have more to tell us about it, please write to us here."
 
 
@@ -149,6 +148,7 @@ def _exceeds(invoice: Invoice | None, facts: Facts, window: object) -> str:
     return f"I'm sorry, I can't refund this amount.{left}"
 
 
+_ONE_RUNS = "one is already being carried out. Our answer to that request says how it ended."
 _Refusal = Callable[[Invoice | None, Facts, object], str]
 _REFUSALS: dict[str, _Refusal] = {
     "invoice_not_found": lambda i, f, w: (
@@ -157,6 +157,7 @@ _REFUSALS: dict[str, _Refusal] = {
     "invoice_void": lambda i, f, w: f"I'm sorry, I can't refund {_name(i)}: it is void.",
     "invoice_not_paid": lambda i, f, w: f"I'm sorry, I can't refund {_name(i)}: it has not been paid.",
     "already_refunded": lambda i, f, w: f"I'm sorry, I can't refund {_name(i)}: it has already been refunded.",
+    "refund_in_progress": lambda i, f, w: f"I haven't started another refund of {_name(i)}: {_ONE_RUNS}",
     "outside_window": _outside_window,
     "currency_mismatch": lambda i, f, w: (
         f"I'm sorry, I can't refund this amount: {_name(i)} is in another currency."

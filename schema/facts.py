@@ -28,7 +28,11 @@ _LOAD = text(
                 'status', i.status, 'paid_at', i.paid_at, 'description', i.description,
                 'refunded', (SELECT coalesce(sum(amount), 0)::bigint FROM movements WHERE subject = i.id AND is_done),
                 'in_flight',
-                (SELECT coalesce(sum(amount), 0)::bigint FROM movements WHERE subject = i.id AND NOT is_done)
+                (SELECT coalesce(sum(amount), 0)::bigint FROM movements WHERE subject = i.id AND NOT is_done),
+                'in_doubt',
+                (SELECT coalesce(sum(amount), 0)::bigint FROM movements WHERE subject = i.id AND is_unknown),
+                'in_flight_since',
+                (SELECT min(reserved_at) FROM movements WHERE subject = i.id AND NOT is_done AND NOT is_unknown)
             )), '[]')
             FROM (
                 SELECT * FROM invoices WHERE organisation = :organisation AND customer_id = :customer_id

@@ -45,10 +45,13 @@ _PUT = text(
 _LIST = text(
     f"""
     WITH movements AS ({MOVEMENTS})
-    SELECT i.id, i.total_amount, i.currency, i.status, i.paid_at, i.description, m.refunded, m.in_flight
+    SELECT i.id, i.total_amount, i.currency, i.status, i.paid_at, i.description, m.refunded, m.in_flight, m.in_doubt,
+           m.in_flight_since
     FROM invoices i CROSS JOIN LATERAL (
         SELECT coalesce(sum(amount) FILTER (WHERE is_done), 0)::bigint AS refunded,
-               coalesce(sum(amount) FILTER (WHERE NOT is_done), 0)::bigint AS in_flight
+               coalesce(sum(amount) FILTER (WHERE NOT is_done), 0)::bigint AS in_flight,
+               coalesce(sum(amount) FILTER (WHERE is_unknown), 0)::bigint AS in_doubt,
+               min(reserved_at) FILTER (WHERE NOT is_done AND NOT is_unknown) AS in_flight_since
         FROM movements WHERE subject = i.id
     ) m
     WHERE i.organisation = :organisation AND i.customer_id = :customer_id
@@ -106,4 +109,6 @@ def _invoice(row: Record) -> Invoice:
         description=row.description,
         refunded=row.refunded,
         in_flight=row.in_flight,
+        in_doubt=row.in_doubt,
+        in_flight_since=row.in_flight_since,
     )

@@ -15,7 +15,8 @@ from domain.values import CustomerId, Money
 from schema.session import Session
 
 MOVEMENTS = """
-    SELECT e.subject, e.amount, e.currency, e.reserved_at, t.state IS NOT DISTINCT FROM 'confirmed' AS is_done
+    SELECT e.subject, e.amount, e.currency, e.reserved_at, t.state IS NOT DISTINCT FROM 'confirmed' AS is_done,
+           t.state IS NOT DISTINCT FROM 'unknown' AS is_unknown
     FROM effects e LEFT JOIN effect_events t
         ON t.organisation = e.organisation AND t.effect_id = e.id AND t.state IN ('confirmed', 'failed', 'unknown')
     WHERE e.organisation = :organisation AND e.customer_id = :customer_id AND e.effect_class = 'money'

@@ -71,10 +71,15 @@ def _refund(understanding: Understanding, facts: Facts) -> ProposedAction | None
         "issue_refund",
         {
             "invoiceId": invoice.id if invoice else claimed,
-            "amount": amount if amount is not None else (invoice.refundable.amount if invoice else 0),
+            "amount": amount if amount is not None else _all_of(invoice),
             "currency": (currency if amount is not None else None) or own or currency or _usual_currency(facts),
         },
     )
+
+
+def _all_of(invoice: Invoice | None) -> int:
+    """What is left of it. Where all of it is in flight, that: asking for nothing would hide why there is nothing."""
+    return 0 if invoice is None else invoice.refundable.amount or invoice.in_flight
 
 
 def _named(claimed: str, facts: Facts) -> Invoice | None:

@@ -98,6 +98,8 @@ def invoice_view(invoice: Invoice, facts: Facts) -> dict[str, Any]:
         "refundable": invoice.refundable.amount,
         "refunded": invoice.refunded,
         "in_flight": invoice.in_flight,
+        "in_doubt": invoice.in_doubt,
+        "in_flight_minutes": in_flight_minutes(invoice, facts),
     }
 
 
@@ -106,6 +108,13 @@ def age_days(invoice: Invoice, facts: Facts) -> int | None:
     if invoice.paid_at is None:
         return None
     return -((invoice.paid_at - facts.now) // timedelta(days=1))
+
+
+def in_flight_minutes(invoice: Invoice, facts: Facts) -> int:
+    """For how many whole minutes the oldest refund of it is being carried out. 0 when none is."""
+    if invoice.in_flight_since is None:
+        return 0
+    return max(0, (facts.now - invoice.in_flight_since) // timedelta(minutes=1))
 
 
 def _check(value: object, depth: int, budget: list[int]) -> None:

@@ -13,7 +13,8 @@ from domain.values import AccountStatus, CustomerId, InvoiceStatus, Money
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOOK = PolicyBook.shipped()
-PAID = {"total": 50_000, "currency": "EUR", "status": "paid", "age": timedelta(days=5), "refunded": 0, "in_flight": 0}
+PAID = {"total": 50_000, "currency": "EUR", "status": "paid", "age": timedelta(days=5), "refunded": 0, "in_flight": 0,
+        "in_doubt": 0, "in_flight_for": timedelta()}  # fmt: skip
 
 
 def invoice_of(**changes: Any) -> Invoice:
@@ -25,6 +26,8 @@ def invoice_of(**changes: Any) -> Invoice:
         paid_at=None if is_["age"] is None else NOW - is_["age"],
         refunded=is_["refunded"],
         in_flight=is_["in_flight"],
+        in_doubt=is_["in_doubt"],
+        in_flight_since=NOW - is_["in_flight_for"] if is_["in_flight"] > is_["in_doubt"] else None,
     )
 
 
@@ -70,8 +73,29 @@ REFUNDS: list[tuple[str, dict[str, Any], Outcome, str]] = [
     ("refunded in full", {"invoice": {"refunded": 50_000}}, REFUSE, "already_refunded"),
     ("refunded more than in full", {"invoice": {"refunded": 60_000}}, REFUSE, "already_refunded"),
     ("refunded long ago", {"invoice": {"refunded": 50_000, "age": timedelta(99)}}, REFUSE, "already_refunded"),
-    ("all under way", {"invoice": {"in_flight": 50_000}}, ASK, "refund_in_flight"),
-    ("half done, half under way", {"invoice": {"refunded": 25_000, "in_flight": 25_000}}, ASK, "refund_in_flight"),
+    ("all under way", {"invoice": {"in_flight": 50_000}}, REFUSE, "refund_in_progress"),
+    ("half done, half under way", {"invoice": {"refunded": 25_000, "in_flight": 25_000}}, REFUSE, "refund_in_progress"),
+    ("nobody knows", {"invoice": {"in_flight": 50_000, "in_doubt": 50_000}}, ASK, "refund_in_flight"),
+    ("partly nobody knows", {"invoice": {"in_flight": 50_000, "in_doubt": 1}}, ASK, "refund_in_flight"),
+    (
+        "under way for an hour less a second",
+        {"invoice": {"in_flight": 50_000, "in_flight_for": timedelta(minutes=59, seconds=59)}},
+        REFUSE,
+        "refund_in_progress",
+    ),
+    (
+        "under way for an hour",
+        {"invoice": {"in_flight": 50_000, "in_flight_for": timedelta(hours=1)}},
+        ASK,
+        "refund_in_flight",
+    ),
+    (
+        "by a clock that runs ahead",
+        {"invoice": {"in_flight": 50_000, "in_flight_for": timedelta(minutes=-2)}},
+        REFUSE,
+        "refund_in_progress",
+    ),
+    ("part under way, the rest asked for", {"invoice": {"in_flight": 45_100}}, PROCEED, "within_limit"),
     ("an invoice over nothing", {"invoice": {"total": 0}}, REFUSE, "nothing_to_refund"),
     ("nothing asked for", {"arguments": {"amount": 0}}, REFUSE, "nothing_to_refund"),
     ("another currency", {"arguments": {"currency": "USD"}}, REFUSE, "currency_mismatch"),

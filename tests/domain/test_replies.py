@@ -113,6 +113,7 @@ def test_a_reply_after_any_result_is_true(facts: Facts, first: EffectState, seco
 
 BY_CODE: dict[str, dict[str, object]] = {
     "invoice_void": {"status": InvoiceStatus.VOID, "paid_at": None, "refunded": 0, "in_flight": 0},
+    "refund_in_progress": {"status": InvoiceStatus.PAID, "paid_at": NOW, "refunded": 0, "in_flight": 1},
     "invoice_not_paid": {"status": InvoiceStatus.OPEN, "paid_at": None, "refunded": 0, "in_flight": 0},
     "outside_window": {"status": InvoiceStatus.PAID, "paid_at": NOW - timedelta(days=61)},
     "invoice_not_found": {},
