@@ -10,6 +10,7 @@ from domain.delivery import CHAT_WEBHOOK, EMAIL, WEBHOOK, Failure, FailureKind, 
 from domain.errors import ToolFailure, ToolRefused, ToolUnavailable
 from domain.facts import Account
 from domain.ports import ChatGateway, MailGateway, MailReceipt, OutboundMail, Ports, SecretBox, WebhookGateway
+from domain.signing import SigningKeys
 from domain.tools.send_email import message_id
 from domain.tools.tool import AnyTool, ToolCall
 from domain.values import CustomerId, EffectId, Json, Money, Priority
@@ -19,7 +20,8 @@ from schema.deliveries import Delivery, DeliveryRepository
 from schema.deliveries import Message as Written
 from schema.effects import Effect, EffectRepository
 from schema.session import Session
-from schema.webhooks import SecretPurpose, WebhookRepository
+from schema.webhook_secrets import SecretPurpose, WebhookSecretRepository
+from schema.webhooks import Endpoint, WebhookRepository
 
 SUBJECT = "A message for you"
 TIMEOUT = timedelta(seconds=25)
@@ -76,12 +78,13 @@ class Carriers:
         return await prepare(session, delivery)
 
     async def _webhook(self, session: Session, delivery: Delivery) -> Parcel:
-        endpoint_id, url = await self._endpoint(session, delivery)
+        endpoint = await self._endpoint(session, delivery)
+        seeds = await self._open(session, endpoint.id, "signing_key") if endpoint.signing.has_key else ()
         call = WebhookCall(
-            url=url,
+            url=endpoint.url,
             webhook_id=delivery.source_id or delivery.id,
             body=delivery.body,
-            secrets=await self._open(session, endpoint_id, "signing"),
+            keys=SigningKeys(await self._open(session, endpoint.id, "signing"), seeds),
             delivery_id=delivery.id,
             organisation=session.organisation,
         )
@@ -89,10 +92,10 @@ class Carriers:
         async def carry() -> Carried:
             return Carried(await self.webhooks.send(call), {})
 
-        return Parcel(carry, schedule_of(WEBHOOK), place=endpoint_id)
+        return Parcel(carry, schedule_of(WEBHOOK), place=endpoint.id)
 
     async def _chat(self, session: Session, delivery: Delivery) -> Parcel:
-        endpoint_id, _ = await self._endpoint(session, delivery)
+        endpoint_id = (await self._endpoint(session, delivery)).id
         address, *_ = await self._open(session, endpoint_id, "address") or (b"",)
         whose = session.organisation
 
@@ -101,18 +104,18 @@ class Carriers:
 
         return Parcel(carry, schedule_of(CHAT_WEBHOOK), place=endpoint_id)
 
-    async def _endpoint(self, session: Session, delivery: Delivery) -> tuple[str, str]:
+    async def _endpoint(self, session: Session, delivery: Delivery) -> Endpoint:
         endpoint = await WebhookRepository(session).find(delivery.endpoint_id or "")
         if endpoint is None:
             raise Undeliverable("endpoint_deleted")
         if not endpoint.enabled:
             raise Undeliverable("endpoint_disabled")
-        return endpoint.id, endpoint.url
+        return endpoint
 
     async def _open(self, session: Session, endpoint_id: str, purpose: SecretPurpose) -> tuple[bytes, ...]:
         if self.secrets is None:
             raise Undeliverable("encryption_keyset_missing")
-        sealed = await WebhookRepository(session).secrets(endpoint_id, purpose, self.now())
+        sealed = await WebhookSecretRepository(session).active(endpoint_id, purpose, self.now())
         try:
             return tuple(
                 self.secrets.open(s.sealed, secret_context(session.organisation, purpose, s.id)) for s in sealed

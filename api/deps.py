@@ -55,6 +55,8 @@ class Services:
     now: Callable[[], datetime]
     failpoints: Failpoints
     passwords: Passwords
+    new_key_pair: Callable[[], tuple[bytes, bytes]]
+    """A new Ed25519 pair: the private half, the public one, 32 bytes each."""
     export_stall: timedelta = timedelta(seconds=30)
     """How long a reader of an export may take nothing in."""
     rules: Rules = field(default_factory=Rules.shipped)

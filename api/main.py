@@ -18,12 +18,14 @@ from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
 from adapters.logs import configure_logs
 from adapters.passwords import Argon2Passwords
+from adapters.signing import new_key_pair
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import denials, errors, openapi
 from api.budgets import Budgets
 from api.cookies import origin_of
 from api.correlation import Correlation
 from api.deps import Proof, Services
+from api.malformed import ProblemProtocol
 from api.resuming import keep_resuming
 from api.routes import (
     approvals,
@@ -184,6 +186,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         passwords=Argon2Passwords(),
         console_origins=origin_of(settings.console_url),
         proxies=settings.proxies,
+        new_key_pair=new_key_pair,
         secret_box=TinkSecretBox(keyset) if (keyset := settings.encryption_keyset.get_secret_value()) else None,
         outbound_allow=AllowList(settings.outbound_allowed),
         audit_proof=Proof(CheckpointFiles(settings.audit_folder), Ed25519Keys(key)) if key else None,
@@ -199,6 +202,7 @@ def server(settings: Settings) -> uvicorn.Server:
         create_app(settings),
         host=settings.api_host,
         port=settings.api_port,
+        http=ProblemProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

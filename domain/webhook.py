@@ -1,6 +1,5 @@
 """What other systems are told, and where. Ids and codes only: whoever wants more asks for it with a key."""
 
-import base64
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.delivery import Failure, FailureKind, Receipt
+from domain.signing import SigningKeys
 from domain.values import DeliveryId, Json, OrganisationId
 
 
@@ -49,11 +49,6 @@ class EndpointKind(StrEnum):
 def secret_context(organisation: str, purpose: str, secret_id: str) -> str:
     """What a sealed secret is bound to: a row copied to another organisation, purpose or id does not open."""
     return f"{organisation}|webhook.{purpose}|{secret_id}"
-
-
-def shown_secret(secret: bytes) -> str:
-    """As the other side enters it: `whsec_…`."""
-    return "whsec_" + base64.b64encode(secret).decode()
 
 
 _CODE = re.compile(r"[A-Za-z0-9_.:~-]{1,128}", re.ASCII)
@@ -129,8 +124,7 @@ class WebhookCall:
     webhook_id: str
     """The same on every attempt: the receiver's means to recognise a repeat."""
     body: str
-    secrets: tuple[bytes, ...]
-    """Every secret active now, newest first; each one signs."""
+    keys: SigningKeys
     delivery_id: DeliveryId
     organisation: OrganisationId
     """Whose endpoint it is: it may be called where this organisation may call."""

@@ -32,7 +32,8 @@ from schema.sign_ins import SignInRow
 from schema.throttles import SignInThrottleRow
 from schema.tickets import TicketRow
 from schema.wakes import HandoffWakeRow
-from schema.webhooks import WebhookEndpointRow, WebhookSecretRow
+from schema.webhook_secrets import WebhookSecretRow
+from schema.webhooks import WebhookEndpointRow
 
 __all__ = ["ALL_ROWS", "METADATA"]
 

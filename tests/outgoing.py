@@ -28,6 +28,7 @@ from schema.deliveries import Delivery, DeliveryEvent, DeliveryRepository, NewDe
 from schema.effects import EffectRepository, EffectStanding
 from schema.events import EventRepository
 from schema.session import Database
+from schema.webhook_secrets import WebhookSecretRepository
 from schema.webhooks import WebhookRepository, new_endpoint_id
 from tests.adapters.mail_server import MailServer, mail_server
 from tests.receiver import Receiver, receiver
@@ -62,7 +63,7 @@ class Outgoing:
             await webhooks.create(endpoint_id, kind, address, list(events or (EventType.PING,)), "", "olga", at)
             for purpose, secret in (("signing", SECRET), ("address", address.encode())):
                 sealed = BOX.seal(secret, secret_context(ACME, purpose, secret_id + purpose))
-                await webhooks.keep_secret(endpoint_id, purpose, secret_id + purpose, sealed, at)  # type: ignore[arg-type]  # both are purposes
+                await WebhookSecretRepository(session).keep(endpoint_id, purpose, secret_id + purpose, sealed, at)  # type: ignore[arg-type]  # both are purposes
         return endpoint_id
 
     async def event(self, kind: EventType = EventType.PING, subject: str = "int_1") -> tuple[DeliveryId, ...]:

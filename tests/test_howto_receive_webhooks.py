@@ -16,7 +16,7 @@ import pytest
 
 from adapters.signing import sign
 from domain.delivery import DeliveryStatus
-from domain.webhook import shown_secret
+from domain.signing import shown_secret
 from schema.session import Database
 from tests.outgoing import SECRET, Outgoing, outgoing
 from tests.test_howto_add_a_tool import code_block, load

@@ -18,11 +18,11 @@ class HttpWebhookGateway:
         self._now = now
 
     async def send(self, call: WebhookCall) -> Receipt | Failure:
-        if not call.secrets:
+        if not call.keys.secrets:
             return Failure(kind=FailureKind.REFUSED_BY_POLICY, code="secret_missing")
         headers = {
             "Content-Type": "application/json",
-            **sign(call.secrets, call.webhook_id, self._now(), call.body),
+            **sign(call.keys.secrets, call.webhook_id, self._now(), call.body, seeds=call.keys.seeds),
         }
         whose = (call.organisation, Use.WEBHOOK)
         return await post(self._client, call.url, call.body, headers, self._now, whose)

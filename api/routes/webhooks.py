@@ -8,12 +8,13 @@ from pydantic import Field, StringConstraints
 from api import endpoints
 from api.auth import CallerDep, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Flag, Instant, ObjectId, Page
+from api.fields import Body, Flag, Instant, ObjectId, Page, Revision
 from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
+from domain.signing import Signing
 from domain.values import Value
 from domain.webhook import EndpointKind
-from schema.webhooks import Endpoint, WebhookRepository
+from schema.webhooks import WebhookRepository
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=StrictRoute)
 
@@ -33,6 +34,8 @@ class CreateWebhookBody(Body):
     event_types: EventTypes
     description: Description = ""
     kind: EndpointKind = EndpointKind.WEBHOOK
+    signing: Signing = Signing.V1
+    """`v1+v1a`: a key pair signs beside the secret. Of a `webhook` only."""
 
 
 class ChangeWebhookBody(Body):
@@ -42,6 +45,10 @@ class ChangeWebhookBody(Body):
     event_types: EventTypes | None = None
     description: Description | None = None
     enabled: Flag | None = None
+    signing: Signing | None = None
+    """`v1+v1a` makes a new key pair, `v1` ends every one."""
+    expected_version: Revision | None = None
+    """The version you change; 409 if there is a newer one."""
 
 
 class ShownWebhook(Value):
@@ -53,6 +60,10 @@ class ShownWebhook(Value):
     enabled: bool
     disabled_reason: str | None = None
     """`by_hand`, or `gone`: the receiver answered 410."""
+    signing: Signing
+    public_keys: tuple[str, ...] = ()
+    """Each `whpk_…`: what checks its `v1a` signatures now, newest first."""
+    version: int
     created_by: str
     created_at: Instant
     updated_at: Instant
@@ -77,8 +88,10 @@ async def create_webhook(body: CreateWebhookBody, caller: CallerDep, services: S
     """The secret is in this answer and never again. Only public https addresses; 409 without an encryption keyset."""
     caller.need(Scope.BUILDER)
     endpoints.check_types(body.kind, body.event_types)
-    endpoint, secret = await endpoints.create(services, caller, body.kind, body.url, body.event_types, body.description)
-    return WebhookWithSecret(**_shown(endpoint).model_dump(by_alias=False), secret=secret)
+    made = await endpoints.create(
+        services, caller, body.kind, body.url, body.event_types, body.description, body.signing
+    )
+    return _with_secret(made)
 
 
 @router.get("", summary="Every webhook, newest first")
@@ -86,14 +99,16 @@ async def list_webhooks(caller: CallerDep, services: ServicesDep, query: Annotat
     caller.need(Scope.BUILDER, Scope.OPERATOR, Scope.AUDITOR)
     async with services.db.transaction(caller.organisation) as session:
         page = await WebhookRepository(session).list(limit=query.limit, cursor=query.cursor)
-    return WebhookList(items=tuple(_shown(e) for e in page.items), next_cursor=page.next_cursor)
+        items = await endpoints.shown(session, page.items, services.now())
+    return WebhookList(items=tuple(map(_shown, items)), next_cursor=page.next_cursor)
 
 
 @router.get("/{webhookId}", summary="One webhook")
 async def get_webhook(webhook_id: WebhookPath, caller: CallerDep, services: ServicesDep) -> ShownWebhook:
     caller.need(Scope.BUILDER, Scope.OPERATOR, Scope.AUDITOR)
     async with services.db.transaction(caller.organisation) as session:
-        return _shown(await WebhookRepository(session).get(webhook_id))
+        endpoint = await WebhookRepository(session).get(webhook_id)
+        return _shown((await endpoints.shown(session, [endpoint], services.now()))[0])
 
 
 @router.patch("/{webhookId}", summary="Change a webhook", responses={409: {}})
@@ -115,14 +130,13 @@ async def delete_webhook(webhook_id: WebhookPath, caller: CallerDep, services: S
 
 @router.post(
     "/{webhookId}/rotate",
-    summary="A new secret; the old one signs beside it for a day",
+    summary="A new secret and key pair; the old ones sign beside them for a day",
     responses={409: {}},
     dependencies=[TakesNoKey],
 )
 async def rotate_webhook(webhook_id: WebhookPath, caller: CallerDep, services: ServicesDep) -> WebhookWithSecret:
     caller.need(Scope.BUILDER)
-    endpoint, secret = await endpoints.rotate(services, caller, webhook_id)
-    return WebhookWithSecret(**_shown(endpoint).model_dump(by_alias=False), secret=secret)
+    return _with_secret(await endpoints.rotate(services, caller, webhook_id))
 
 
 @router.post(
@@ -134,5 +148,10 @@ async def test_webhook(webhook_id: WebhookPath, caller: CallerDep, services: Ser
     return Ping(delivery_id=await endpoints.ping(services, caller, webhook_id))
 
 
-def _shown(endpoint: Endpoint) -> ShownWebhook:
-    return ShownWebhook.model_validate(endpoint, from_attributes=True)
+def _shown(found: endpoints.Shown) -> ShownWebhook:
+    of_it = {name: getattr(found.endpoint, name, None) for name in ShownWebhook.model_fields}
+    return ShownWebhook.model_validate({**of_it, "public_keys": found.public_keys}, by_name=True)
+
+
+def _with_secret(made: endpoints.Shown) -> WebhookWithSecret:
+    return WebhookWithSecret(**_shown(made).model_dump(by_alias=False), secret=made.secret)

@@ -32,6 +32,7 @@ from schema.delivery_attempts import AttemptRepository
 from schema.effects import EffectRepository
 from schema.notifications import NotificationRepository
 from schema.session import Database
+from schema.webhook_secrets import WebhookSecretRepository
 from schema.webhooks import WebhookRepository
 from tests.outgoing import BOX, SECRET, Outgoing, outgoing, wall_clock
 from tests.receiver import Heard, receiver
@@ -129,10 +130,10 @@ class TestWebhooks:
     async def test_an_old_secret_signs_beside_the_new_one_until_it_expires(self, post: Outgoing) -> None:
         endpoint_id, new, at = await post.endpoint(), b"n" * 32, wall_clock()
         async with post.db.transaction(ACME) as session:
-            webhooks = WebhookRepository(session)
+            secrets = WebhookSecretRepository(session)
             sealed = BOX.seal(new, secret_context(ACME, "signing", "sec_new"))
-            await webhooks.keep_secret(endpoint_id, "signing", "sec_new", sealed, at)
-            await webhooks.expire_others(endpoint_id, "signing", "sec_new", at + timedelta(hours=24))
+            await secrets.keep(endpoint_id, "signing", "sec_new", sealed, at)
+            await secrets.expire_others(endpoint_id, "signing", "sec_new", at + timedelta(hours=24))
 
         async def signers() -> list[bytes]:
             (delivery_id,) = await post.event()
@@ -142,13 +143,13 @@ class TestWebhooks:
 
         assert await signers() == [SECRET, new]
         async with post.db.transaction(ACME) as session:
-            await WebhookRepository(session).expire_others(endpoint_id, "signing", "sec_new", wall_clock())
+            await WebhookSecretRepository(session).expire_others(endpoint_id, "signing", "sec_new", wall_clock())
         assert await signers() == [new]
 
     async def test_without_a_secret_nothing_leaves_unsigned(self, post: Outgoing) -> None:
         endpoint_id = await post.endpoint()
         async with post.db.transaction(ACME) as session:
-            await WebhookRepository(session).expire_others(endpoint_id, "signing", "none", wall_clock())
+            await WebhookSecretRepository(session).expire_others(endpoint_id, "signing", "none", wall_clock())
         (delivery_id,) = await post.event()
         result = await post.send(delivery_id)
         assert (result.status, result.code) == (DEAD, "secret_missing")

@@ -17,6 +17,7 @@ from schema.deliveries import DeliveryRepository
 from schema.delivery_attempts import AttemptRepository
 from schema.events import EventRepository
 from schema.webhook_limits import MOST_WEBHOOKS
+from schema.webhook_secrets import WebhookSecretRepository
 from schema.webhooks import WebhookRepository, new_endpoint_id
 from tests.api.conftest import Api
 from tests.api.test_auth import bearer
@@ -74,7 +75,7 @@ async def test_the_secret_is_shown_once_and_stored_sealed(api: Api, hook: Receiv
     for path in (f"/webhooks/{created['id']}", "/webhooks"):
         assert "whsec_" not in (await api.http.get(path)).text
     async with api.house.db.transaction(DEMO) as session:
-        (sealed,) = await WebhookRepository(session).secrets(created["id"], "signing", datetime.now(UTC))
+        (sealed,) = await WebhookSecretRepository(session).active(created["id"], "signing", datetime.now(UTC))
     assert raw not in sealed.sealed
     assert len(raw) == 32
 

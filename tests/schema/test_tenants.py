@@ -47,6 +47,7 @@ from schema.takeovers import TakeoverRepository
 from schema.throttles import ThrottleRepository
 from schema.tickets import TicketRepository
 from schema.wakes import WakeRepository
+from schema.webhook_secrets import WebhookSecretRepository
 from schema.webhooks import WebhookRepository
 from tests.postgres import PostgresServer
 from tests.schema.given import ACME, ANNA, GLOBEX, NOW, customer, decided, everything_sealed, handoff, mail
@@ -134,7 +135,7 @@ async def _something_outgoing(session: Session, delivered: DeliveryId) -> None:
     """An endpoint with its secret, an event, a notification somebody read, a consent, a corrected dead letter."""
     webhooks, notifications = WebhookRepository(session), NotificationRepository(session)
     await webhooks.create("whk_1", EndpointKind.WEBHOOK, "https://example.com/", ["ping"], "", "ci", NOW)
-    await webhooks.keep_secret("whk_1", "signing", "sec_1", b"sealed", NOW)
+    await WebhookSecretRepository(session).keep("whk_1", "signing", "sec_1", b"sealed", NOW)
     await EventRepository(session).record(DomainEvent(EventType.PING, "whk_1", NOW))
     await notifications.notify(NewNotification(NotificationKind.PING, "whk_1", NOW))
     await notifications.mark_read((await notifications.list("ana")).items[0].id, "ana", NOW)
