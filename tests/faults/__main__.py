@@ -7,10 +7,11 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from tests.faults import matrix, rig, scale
+from tests.faults import full_disk, matrix, poison, rig, scale
 from tests.faults.tiers import TIERS
 
 T = TypeVar("T")
+ALL = {**scale.SCALES, "poison": poison.SCALE}
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -30,15 +31,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unguarded", action="store_true", help="the negative control: without the ledger")
     parser.add_argument("--matrix", action="store_true", help="every failpoint with every kind of wish instead")
-    parser.add_argument("--scale", choices=scale.SCALES, help="many at once instead")
+    parser.add_argument("--scale", choices=ALL, help="many at once instead")
+    parser.add_argument("--full-disk", choices=full_disk.WHAT, help="whose disk is full for a while, instead")
     parser.add_argument("--n", type=int, help="how many, with --scale")
     given = parser.parse_args()
     if given.matrix:
         return go_through_the_matrix()
     if given.scale:
-        return try_with_many(given.scale, given.n)
-    worker = rig.UNGUARDED if given.unguarded else rig.GUARDED
-    verdict = run(rig.run(TIERS[given.tier], given.seed, worker=worker))
+        return told(*run(scale.run(ALL[given.scale], given.scale, given.n)))
+    if given.full_disk:
+        return fill_the_disk(given.full_disk)
+    return kill_everything(given.tier, given.seed, guarded=not given.unguarded)
+
+
+def kill_everything(tier: str, seed: int, *, guarded: bool) -> int:
+    verdict = run(rig.run(TIERS[tier], seed, worker=rig.GUARDED if guarded else rig.UNGUARDED))
     report = verdict.report
     for what in ("took_s", "dealt"):
         print(f"{what:<20} " + ", ".join(f"{k} {v}" for k, v in report[what].items()))
@@ -52,7 +59,7 @@ def main() -> int:
     for missing in verdict.void:
         print("VOID", missing)
     print(f"{len(verdict.violations)} violations; {verdict.folder / 'report.json'}")
-    if given.unguarded:
+    if not guarded:
         print(f"{len(verdict.duplicates)} done twice: the control {'holds' if verdict.duplicates else 'is void'}")
         return 0 if verdict.duplicates else 2
     return verdict.exit_code
@@ -70,8 +77,15 @@ def go_through_the_matrix() -> int:
     return 1 if outcome.violations else 2 if outcome.missed else 0
 
 
-def try_with_many(name: str, n: int | None) -> int:
-    figures, broken = run(scale.run(name, n))
+def fill_the_disk(whose: str) -> int:
+    try:
+        return told(*run(full_disk.run(whose)))
+    except full_disk.CannotMount as error:
+        print(f"VOID no file system of its own: {error}")
+        return 2
+
+
+def told(figures: dict[str, Any], broken: list[str]) -> int:
     for what, value in figures.items():
         print(f"{what:<32} {value}")
     for violation in broken:

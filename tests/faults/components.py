@@ -194,14 +194,21 @@ async def gone(pids: Iterable[int]) -> None:
 
 @contextlib.asynccontextmanager
 async def stack(
-    run: Path, state: Path, *, world_options: dict[str, Any], worker: str, more: dict[str, str] | None = None
+    run: Path,
+    state: Path,
+    *,
+    world_options: dict[str, Any],
+    worker: str,
+    more: dict[str, str] | None = None,
+    temporal_state: Path | None = None,
 ) -> AsyncIterator[Stack]:
-    """Everything up and ready. `run` keeps what is evidence, `state` what the components need. `more` are variables."""
+    """Everything up and ready. `run` keeps what is evidence, `state` what the components need, Temporal's perhaps
+    elsewhere. `more` are variables."""
     ports = {name: free_port() for name in ("api", "temporal", "http_port", "smtp_port")}
     (run / "world.json").write_text(json.dumps({**world_options, **ports}))
     world = Child("world", ("-m", "tests.faults.world", str(run)), {}, run / "world.log")
     postgres = PostgresServer(Postgres(state / "postgres"), state / "postgres")
-    temporal = TemporalServer(DevServer(state, ports["temporal"]))
+    temporal = TemporalServer(DevServer(temporal_state or state, ports["temporal"]))
     await asyncio.gather(world.start(), postgres.start(), temporal.start())
     variables = {**_variables(postgres.url, ports), **(more or {})}
 
@@ -223,7 +230,7 @@ async def stack(
         await asyncio.to_thread(migrate.upgrade, postgres.url)
         for name in ("api", "worker1", "worker2"):
             await components[name].start()
-        await made.ready()
+        await made.ready(within_s=300)  # the first start learns the intents, on a machine that others use too
         watching = asyncio.create_task(made.supervise())
         yield made
     finally:

@@ -1,8 +1,9 @@
 """How it holds with many at once: `make faults ARGS='--scale due --n 500'`. It prints figures, and what is broken.
 
 - `due` (S-1): so many due times within a minute, everything well.
-- `away` (S-2): so many fall due while no worker is there.
+- `away` (S-2): so many fall due while no worker is there; `alone`: while Temporal is not there either.
 - `f11` (S-3): workers kill themselves, again and again, between a due time and the breach.
+- `poison` (R-8): see there.
 - `parked` (H-7): so many wait for a person; listing and deciding stay fast, and all survive a crash of everything.
 
 Due times are a quarter of an hour off at least. Here each handoff's beginning is moved into the past, as the owner of
@@ -35,6 +36,8 @@ from tests.faults.rig import GUARDED, fresh_folder
 
 WORKERS = ("worker1", "worker2")
 LOOKED_S = 180
+BLOW_S = 60
+"""How long a worker that was armed may take until it is back and comes to the failpoint."""
 AFTER_S = 90
 """How long after the last due time everything must be on record."""
 
@@ -150,18 +153,28 @@ async def due(crowd: Crowd, n: int) -> Row:
 
 async def away(crowd: Crowd, n: int) -> Row:
     """S-2"""
+    return await _away(crowd, n, WORKERS)
+
+
+async def alone(crowd: Crowd, n: int) -> Row:
+    """S-2, the second case."""
+    return await _away(crowd, n, (*WORKERS, "temporal"))
+
+
+async def _away(crowd: Crowd, n: int, who: Sequence[str]) -> Row:
     await crowd.ask(n)
     first = datetime.now(UTC) + timedelta(seconds=30 + n / 8)
     await crowd.fall_due(first, timedelta(seconds=10))
     times = crowd.due_times()
-    for name in WORKERS:
+    for name in who:
         await crowd.stack.kill(name)
     before = len(crowd.breaches())
     await asyncio.sleep(max(0.0, (max(times.values()) - datetime.now(UTC)).total_seconds()) + 5)
     if before or crowd.breaches():
         crowd.broken.append("somebody was there when they fell due")
     back = time.time()
-    await asyncio.gather(*(crowd.stack.start(name) for name in WORKERS))
+    for name in reversed(who):  # Temporal before those who need it
+        await crowd.stack.start(name)
     await crowd.until_breached(n, AFTER_S)
     late = crowd.once_each(n, times)
     detected = [_time(b["detected_at"]).timestamp() - back for b in crowd.breaches()]
@@ -188,10 +201,10 @@ async def f11(crowd: Crowd, n: int) -> Row:
 
 
 async def _blow(crowd: Crowd, name: str) -> bool:
-    """Whether this worker came to the failpoint within half a minute; by then it is dead."""
+    """Whether this worker came to the failpoint in time; by then it is dead."""
     file = crowd.stack.arm(name, "F11")
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(BLOW_S):
             while file.exists():  # noqa: ASYNC110 - a file tells nobody
                 await asyncio.sleep(0.05)
             return True
@@ -235,8 +248,8 @@ async def _listing_and_deciding(crowd: Crowd) -> Row:
     waiting = crowd.rows("SELECT id, digest, customer_id FROM handoffs WHERE decision IS NULL ORDER BY random()")
     decided = [await _decide(crowd, one) for one in waiting[:DECIDED]]
     return {
-        "list p95 (ms)": _p95(listed),
-        "decide p95 (ms)": _p95([said for said, _ in decided]),
+        "list p95 (ms)": p95(listed),
+        "decide p95 (ms)": p95([said for said, _ in decided]),
         "carried out within (s)": round(max(done for _, done in decided), 1),
     }
 
@@ -264,7 +277,7 @@ def _time(words: str) -> datetime:
     return datetime.fromisoformat(words).astimezone(UTC)
 
 
-def _p95(seconds: Sequence[float]) -> float:
+def p95(seconds: Sequence[float]) -> float:
     return round(1_000 * statistics.quantiles(seconds, n=20)[-1], 1)
 
 
@@ -276,13 +289,15 @@ def _spread(seconds: Sequence[float]) -> Row:
     return {"n": len(seconds), **{k: round(v, 2) for k, v in shown.items()}}
 
 
-SCALES: dict[str, tuple[Callable[[Crowd, int], Awaitable[Row]], int]] = {
+Scale = tuple[Callable[[Crowd, int], Awaitable[Row]], int]
+"""What is tried, and with how many."""
+SCALES: dict[str, Scale] = {
     "due": (due, 500),
     "away": (away, 200),
+    "alone": (alone, 200),
     "f11": (f11, 20),
     "parked": (parked, 5_000),
 }
-"""What can be tried, and with how many."""
 
 
 @contextlib.asynccontextmanager
@@ -300,10 +315,10 @@ async def crowd(name: str) -> AsyncIterator[Crowd]:
             yield Crowd(running, http, folder)
 
 
-async def run(name: str, n: int | None = None) -> tuple[Row, list[str]]:
+async def run(scale: Scale, name: str, n: int | None = None) -> tuple[Row, list[str]]:
     """The figures, and what is broken."""
-    scale, many = SCALES[name]
+    attempt, many = scale
     async with crowd(name) as people:
-        found = await scale(people, n or many)
+        found = await attempt(people, n or many)
         (people.folder / "report.json").write_text(json.dumps({"figures": found, "broken": people.broken}, indent=2))
         return found, people.broken
