@@ -26,6 +26,7 @@ from activities.deliveries import DeliveryActivities
 from activities.erasures import ErasureActivities
 from activities.handoffs import HandoffActivities
 from activities.replies import ReplyActivities
+from activities.retention import RetentionActivities
 from activities.rollups import RollupActivities
 from activities.tools import ToolActivities
 from adapters.crypto import TinkSecretBox
@@ -151,6 +152,7 @@ def build_worker(
     kept = CheckpointFiles(settings.audit_folder)
     audit = AuditActivities(db, now=now_, failpoints=points, signer=parts.signer, checkpoints=kept)
     erasures = eraser(settings, db, parts)
+    retention = RetentionActivities(db, now=now_, failpoints=points)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -171,6 +173,7 @@ def build_worker(
             audit.seal,
             erasures.erase,
             erasures.finish,
+            retention.end,
         ],
         max_cached_workflows=settings.worker_cached_workflows,
         max_concurrent_activities=settings.worker_activities,

@@ -7,11 +7,13 @@ from datetime import datetime
 from temporalio import activity
 
 from activities.failures import durable
-from domain.erasure import ErasureRef, Tombstone, TombstoneStore, hashed
+from domain.erasure import Attempt, ErasureRef, Tombstone, TombstoneStore, hashed
+from domain.errors import LegalHold
 from domain.ports import Failpoints
 from domain.values import OrganisationId
 from schema.audit import AuditEvent, AuditRepository
-from schema.erasures import ErasureRepository
+from schema.erasures import Erasure, ErasureRepository
+from schema.legal_holds import LegalHoldRepository
 from schema.session import Database
 
 
@@ -33,13 +35,17 @@ class ErasureActivities:
 
     @activity.defn(name="erasures.erase")
     @durable
-    async def erase(self, ref: ErasureRef) -> None:
-        """Overwrites what is personal. The tombstone first: whatever happens then, nobody comes back with a backup."""
+    async def erase(self, ref: ErasureRef) -> Attempt | None:
+        """Overwrites what is personal. The tombstone first: whatever happens then, nobody comes back with a backup.
+        Whoever is held stays, whole; None comes from workers of before there were holds."""
         organisation = OrganisationId(ref.organisation)
-        async with self._db.transaction(organisation) as session:
-            erasure = await ErasureRepository(session).get(ref.erasure_id)
-        await asyncio.to_thread(self._tombstones.keep, erasure.tombstone(organisation))
-        await self._erase(organisation, ref.erasure_id)
+        try:
+            erasure = await self._wanted(organisation, ref.erasure_id)
+            await asyncio.to_thread(self._tombstones.keep, erasure.tombstone(organisation))
+            await self._erase(organisation, ref.erasure_id)
+        except LegalHold:
+            return Attempt(is_held=True)
+        return Attempt(is_held=False)
 
     @activity.defn(name="erasures.finish")
     @durable
@@ -58,9 +64,15 @@ class ErasureActivities:
             erased = await ErasureRepository(session).erased()
             wanted = {stone.subject: stone for stone in stones if stone.id not in erased}
             back = await self._back(ErasureRepository(session), organisation, wanted) if wanted else []
-        for stone in back:
+        return sum([await self._again(organisation, stone) for stone in back])
+
+    async def _again(self, organisation: OrganisationId, stone: Tombstone) -> bool:
+        """False: a hold keeps them. It is on record, and the API has it worked on until that is over."""
+        try:
             await self._erase(organisation, stone.id)
-        return len(back)
+        except LegalHold:
+            return False
+        return True
 
     async def _back(
         self, erasures: ErasureRepository, organisation: OrganisationId, wanted: Mapping[str, Tombstone]
@@ -75,6 +87,15 @@ class ErasureActivities:
                     found.append(stone)
             after = page[-1].id
         return found
+
+    async def _wanted(self, organisation: OrganisationId, erasure_id: str) -> Erasure:
+        """The erasure, or `NotFound`, or `LegalHold`."""
+        async with self._db.transaction(organisation) as session:
+            erasures = ErasureRepository(session)
+            erasure, who = await erasures.get(erasure_id), await erasures.customer(erasure_id)
+            if who is not None:
+                await LegalHoldRepository(session).need_none(who, self._now())
+        return erasure
 
     async def _finish(self, organisation: OrganisationId, erasure_id: str) -> None:
         async with self._db.transaction(organisation) as session:

@@ -36,6 +36,8 @@ _GAUGES = {
         "holdfast_untold", "Decisions and messages no workflow has heard of yet", "what", ("handoff", "delivery")
     ),
     "unknown_effects": _Gauge("holdfast_unknown_effects", "Effects that may have happened, unresolved", "", ("",)),
+    "legal_holds": _Gauge("holdfast_legal_holds", "Legal holds that hold", "", ("",)),
+    "retention": _Gauge("holdfast_open_retention_runs", "Runs of retention that have not ended", "", ("",)),
     "unsealed": _Gauge("holdfast_audit_unsealed", "Organisations with unsealed audit events", "", ("",)),
 }
 

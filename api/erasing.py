@@ -9,12 +9,13 @@ from temporalio.service import RPCError
 from api.auth import Caller
 from api.deps import Services
 from domain.erasure import ErasureRef, Tombstone, hashed
-from domain.errors import DependencyDown, RequestIdReused
+from domain.errors import DependencyDown, LegalHold, RequestIdReused
 from domain.values import CustomerId, OrganisationId, RequestId
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id
 from schema.customers import CustomerRepository
 from schema.erasures import Erasure, ErasureRepository
+from schema.legal_holds import LegalHoldRepository
 from workflows import ids
 from workflows.erasure import ErasureWorkflow
 from workflows.options import TASK_TIMEOUT
@@ -25,8 +26,13 @@ UNFINISHED_FOR = timedelta(minutes=5)
 
 
 async def ask_to_erase(services: Services, caller: Caller, customer_id: CustomerId, key: RequestId) -> Erasure:
-    """On record and under way when this returns. Raises `CustomerNotFound`, `RequestIdReused`, `DependencyDown`."""
-    erasure = await _on_record(services, caller, customer_id, key)
+    """On record and under way when this returns. Raises `CustomerNotFound`, `RequestIdReused`, `DependencyDown`; and
+    `LegalHold`: then it is on record that it was asked for and refused."""
+    try:
+        erasure = await _on_record(services, caller, customer_id, key)
+    except LegalHold as held:
+        await _refused(services, caller, customer_id, held)
+        raise
     if erasure.finished_at is None:
         await _work_on(services, caller.organisation, erasure.id)
     return erasure
@@ -49,12 +55,20 @@ async def _on_record(services: Services, caller: Caller, customer_id: CustomerId
         found = await erasures.find(request)
         if found is None:
             await CustomerRepository(session).get(customer_id)
+            await LegalHoldRepository(session).need_none(customer_id, at)
             found = await erasures.request(stone, customer_id, request)
             event = AuditEvent(at, caller.name, "customer.erasure_requested", found.id)
             await AuditRepository(session).append(event)
     if found.subject != subject:
         raise RequestIdReused("this request id was used for another customer", fields=["customerId"])
     return found
+
+
+async def _refused(services: Services, caller: Caller, customer_id: CustomerId, held: LegalHold) -> None:
+    subject = ids.opaque(customer_id, services.id_key)
+    event = AuditEvent(services.now(), caller.name, "customer.erasure_refused", subject, {"hold": held.details["hold"]})
+    async with services.db.transaction(caller.organisation) as session:
+        await AuditRepository(session).append(event)
 
 
 async def _work_on(services: Services, organisation: OrganisationId, erasure_id: str) -> None:

@@ -25,6 +25,13 @@ class ErasureRef(Value):
     erasure_id: str
 
 
+class Attempt(Value):
+    """How an erasure went."""
+
+    is_held: bool
+    """Nothing was erased: a legal hold keeps the customer's data. Try again later."""
+
+
 class TombstoneStore(Protocol):
     """Outside the database, and not restored with it."""
 

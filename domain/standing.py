@@ -9,8 +9,8 @@ class Standing:
     """So many things of one kind are open. No organisation is named."""
 
     measure: str
-    """`interactions`, `handoffs`, `handoffs_overdue`, `untold`, `deliveries`, `unknown_effects`; `unsealed` and
-    `rolled` count organisations."""
+    """`interactions`, `handoffs`, `handoffs_overdue`, `untold`, `deliveries`, `unknown_effects`, `legal_holds`;
+    `unsealed` and `rolled` count organisations, `retention` its unfinished runs."""
     kind: str
     count: int
     since: datetime | None

@@ -50,6 +50,7 @@ class ConversationEventRow(OrganisationRow, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["organisation", "conversation_id"], ["conversations.organisation", "conversations.id"]),
         Index("conversation_events_by_conversation", "organisation", "conversation_id", "at", "id"),
+        Index("conversation_events_by_time", "organisation", "at"),
     )
 
     id: str = Field(primary_key=True)

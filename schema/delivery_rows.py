@@ -34,6 +34,7 @@ class DeliveryRow(OrganisationRow, table=True):
         Index(
             "deliveries_by_message_id", "organisation", "message_id", postgresql_where=text("message_id IS NOT NULL")
         ),
+        Index("deliveries_unemptied", "organisation", "created_at", postgresql_where=text("emptied_at IS NULL")),
         Index("deliveries_untold", "created_at", postgresql_where=text("told_at IS NULL")),
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class DeliveryRow(OrganisationRow, table=True):
     decided_by: str | None
     decided_at: datetime | None = Field(sa_type=UtcTime)
     decision_digest: str | None
+    emptied_at: datetime | None = Field(sa_type=UtcTime)
 
 
 class DeliveryEventRow(OrganisationRow, table=True):

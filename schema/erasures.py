@@ -11,6 +11,7 @@ from domain.erasure import Tombstone
 from domain.errors import NotFound
 from domain.values import CustomerId
 from schema.base import OrganisationRow, UtcTime
+from schema.legal_holds import LegalHoldRepository
 from schema.session import Record, Session
 
 
@@ -67,6 +68,7 @@ _REQUEST = text(
 )
 _OF_REQUEST = text(f"SELECT {_COLUMNS} FROM erasures WHERE organisation = :organisation AND request_id = :request_id")
 _GET = text(f"SELECT {_COLUMNS} FROM erasures WHERE organisation = :organisation AND id = :id")
+_WHO = text("SELECT customer_id FROM erasures WHERE organisation = :organisation AND id = :id")
 _ERASE = text("SELECT erase_customer(:id, :at) AS done")
 _FINISH = text(
     "UPDATE erasures SET finished_at = coalesce(finished_at, :at) WHERE organisation = :organisation AND id = :id"
@@ -108,10 +110,21 @@ class ErasureRepository:
 
     async def erase(self, erasure_id: str, at: datetime) -> None:
         """Overwrite everything personal of the customer, whatever of it is there now. Again, it overwrites what was
-        written meanwhile. Or `NotFound`."""
+        written meanwhile. Or `NotFound`; or `LegalHold`, and nothing is done."""
+        holds = LegalHoldRepository(self._session)
+        await holds.shared()
+        who = await self.customer(erasure_id)
+        if who is not None:
+            await holds.need_none(who, at)
+            await holds.forget(who)
         row = await self._session.first(_ERASE, id=erasure_id, at=at)
         if row is None or not row.done:
             raise NotFound("no such erasure")
+
+    async def customer(self, erasure_id: str) -> CustomerId | None:
+        """Whom it is about; None once that is done."""
+        row = await self._session.first(_WHO, id=erasure_id)
+        return CustomerId(row.customer_id) if row and row.customer_id else None
 
     async def finish(self, erasure_id: str, at: datetime) -> None:
         await self._session.run(_FINISH, id=erasure_id, at=at)

@@ -30,6 +30,10 @@ class HandoffRow(OrganisationRow, table=True):
             postgresql_where=text("decision IS NULL AND assignee IS NOT NULL"),
         ),
         Index("handoffs_by_customer", "organisation", "customer_id", "opened_at"),
+        Index(
+            "handoffs_unemptied", "organisation", "decided_at",
+            postgresql_where=text("emptied_at IS NULL AND decided_at IS NOT NULL"),
+        ),
         Index("handoffs_untold", "decided_at", postgresql_where=text("decision IS NOT NULL AND told_at IS NULL")),
     )  # fmt: skip
 
@@ -61,6 +65,7 @@ class HandoffRow(OrganisationRow, table=True):
     told_at: datetime | None = Field(sa_type=UtcTime)
     tell_at: datetime | None = Field(sa_type=UtcTime)
     consumed_at: datetime | None = Field(sa_type=UtcTime)
+    emptied_at: datetime | None = Field(sa_type=UtcTime)
 
 
 class HandoffEventRow(OrganisationRow, table=True):

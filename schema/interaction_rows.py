@@ -51,6 +51,10 @@ class InteractionRow(OrganisationRow, table=True):
             "interactions_unanswered", "created_at",
             postgresql_where=text("status = 'running' AND finished_at IS NULL"),
         ),
+        Index(
+            "interactions_unemptied", "organisation", "finished_at",
+            postgresql_where=text("emptied_at IS NULL AND finished_at IS NOT NULL"),
+        ),
         Index("interactions_shadow", "organisation", "created_at", "id", postgresql_where=text("mode = 'shadow'")),
     )  # fmt: skip
 
@@ -77,6 +81,7 @@ class InteractionRow(OrganisationRow, table=True):
     finished_at: datetime | None = Field(sa_type=UtcTime)
     resumes: int = Field(sa_column_kwargs={"server_default": text("0")})
     look_at: datetime | None = Field(sa_type=UtcTime)
+    emptied_at: datetime | None = Field(sa_type=UtcTime)
 
 
 @dataclass(frozen=True, slots=True)

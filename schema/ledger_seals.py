@@ -21,7 +21,7 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
     """They stay, even if the customer is forgotten."""
     words: tuple[str, ...]
-    """What forgetting the customer overwrites."""
+    """What forgetting the customer overwrites, and time."""
     id: str = "id"
     only: str = "true"
 
@@ -110,7 +110,28 @@ _ERASED = (
     "EXISTS (SELECT FROM audit_events g WHERE g.organisation = :organisation"
     " AND g.subject = 'ers_' || right({}, 32) AND g.action LIKE 'customer.eras%')"
 )
-"""Only who is on record as forgotten has other words than were sealed."""
+"""Who is on record as forgotten has other words than were sealed."""
+
+
+def _emptied(table: str) -> str:
+    """Its time was over: a run that is on record from before it was emptied says so, and so does the row."""
+    source, row, closed = {
+        "decisions": ("interactions i", "i.id = x.interaction_id", "i.finished_at"),
+        "effects": ("interactions i", "i.id = x.interaction_id", "i.finished_at"),
+        "effect_events": (
+            "effects f JOIN interactions i ON i.organisation = f.organisation AND i.id = f.interaction_id",
+            "f.id = x.effect_id",
+            "i.finished_at",
+        ),
+        "handoffs": ("handoffs i", "i.id = x.id", "i.decided_at"),
+    }[table]
+    subject = "handoffs" if table == "handoffs" else "interactions"
+    return (
+        f"EXISTS (SELECT FROM {source} WHERE i.organisation = :organisation AND {row} AND i.emptied_at IS NOT NULL"
+        f" AND EXISTS (SELECT FROM audit_events g WHERE g.organisation = :organisation AND g.subject = '{subject}'"
+        f" AND g.at <= i.emptied_at AND {closed} < CASE g.action WHEN 'retention.begun'"
+        f" THEN (g.details ->> 'before')::timestamptz END))"
+    )
 
 
 def _differing(name: str) -> str:
@@ -126,7 +147,8 @@ def _differing(name: str) -> str:
     # A subquery per row and no join: a planner that guesses how much was said would read all of the table each time.
     return (
         f"SELECT w.sequence, w.event_id, w.of, w.id FROM said w WHERE w.of = '{name}' AND (SELECT"
-        f" {_digest(kind.columns)} = w.row AND ({_digest(kind.words)} = w.words OR {_ERASED.format(whose)})"
+        f" {_digest(kind.columns)} = w.row AND ({_digest(kind.words)} = w.words OR {_ERASED.format(whose)}"
+        f" OR {_emptied(kind.table)})"
         f" FROM {kind.table} x WHERE x.organisation = :organisation AND x.{kind.id} = w.id AND {kind.only}) IS NOT TRUE"
     )
 

@@ -106,7 +106,11 @@ UNANSWERED = text("SELECT organisation, interaction_id FROM unanswered_interacti
 UNFINISHED_ERASURES = text("SELECT organisation, erasure_id FROM unfinished_erasures(:before, :limit)")
 AUDIT_TO_SEAL = text("SELECT organisation, last_batch FROM audit_to_seal(:after, :since, :every_one, :limit)")
 ORGANISATIONS_WITH_FACTS = text("SELECT organisation FROM organisations_with_facts(:after, :limit)")
-STANDING_NOW = text("SELECT measure, kind, count, since FROM standing_now()")
+EVERY_ORGANISATION = text("SELECT organisation FROM every_organisation(:after, :limit)")
+STANDING_NOW = text(
+    "SELECT measure, kind, count, since FROM standing_now()"
+    " UNION ALL SELECT measure, kind, count, since FROM retention_now()"
+)
 
 
 class LookUps(ABC):
@@ -192,6 +196,11 @@ class LookUps(ABC):
     async def organisations_with_facts(self, *, after: str, limit: int = 200) -> tuple[OrganisationId, ...]:
         """Organisations, by name after `after`, for which something can be counted."""
         rows = await self._look_up(ORGANISATIONS_WITH_FACTS, after=after, limit=limit)
+        return tuple(OrganisationId(row.organisation) for row in rows)
+
+    async def every_organisation(self, *, after: str, limit: int = 200) -> tuple[OrganisationId, ...]:
+        """Every organisation there is, by name after `after`."""
+        rows = await self._look_up(EVERY_ORGANISATION, after=after, limit=limit)
         return tuple(OrganisationId(row.organisation) for row in rows)
 
     async def standing_now(self) -> tuple[Standing, ...]:

@@ -23,6 +23,7 @@ class MessageRow(OrganisationRow, table=True):
         ForeignKeyConstraint(["organisation", "conversation_id"], ["conversations.organisation", "conversations.id"]),
         ForeignKeyConstraint(["organisation", "interaction_id"], ["interactions.organisation", "interactions.id"]),
         ForeignKeyConstraint(["organisation", "handoff_id"], ["handoffs.organisation", "handoffs.id"]),
+        Index("messages_by_time", "organisation", "at"),
         Index("messages_by_conversation", "organisation", "conversation_id", "at", "id"),
         Index(
             "messages_by_interaction", "organisation", "interaction_id",

@@ -20,6 +20,7 @@ from schema.handoff_rows import HandoffEventRow, HandoffRow
 from schema.heartbeats import WorkerHeartbeatRow
 from schema.interaction_rows import InteractionRow
 from schema.invoices import InvoiceRow
+from schema.legal_holds import LegalHoldRow
 from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
 from schema.operators import OperatorRow
@@ -27,6 +28,7 @@ from schema.organisations import OrganisationTableRow
 from schema.rate_limits import RateLimitRow
 from schema.refunds import RefundRow
 from schema.restored import LostRequestRow
+from schema.retention import RetentionPolicyRow, RetentionRunRow
 from schema.rollups import MetricDayRow, MetricHourRow, MetricWatermarkRow
 from schema.sign_ins import SignInRow
 from schema.throttles import SignInThrottleRow
@@ -53,6 +55,9 @@ ALL_ROWS: tuple[type[Row], ...] = (
     TicketRow,
     InteractionRow,
     LostRequestRow,
+    LegalHoldRow,
+    RetentionPolicyRow,
+    RetentionRunRow,
     DecisionRow,
     EffectRow,
     EffectEventRow,

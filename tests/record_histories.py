@@ -11,11 +11,13 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from adapters.llm.embedded import EmbeddedIntentModel
 from domain.audit import SealInput
+from domain.erasure import ErasureRef, Tombstone
 from domain.errors import ToolOutcomeUnknown
 from domain.facts import Facts
 from domain.ports import IntentScores, Ports
@@ -23,7 +25,8 @@ from domain.tools import TOOLS
 from domain.tools.create_ticket import create_ticket
 from domain.tools.tool import AnyTool, Tool, ToolCall
 from domain.understanding.intents import EXAMPLES
-from domain.values import Json, Value
+from domain.values import CustomerId, Json, Value
+from schema.erasures import ErasureRepository
 from tests.house import DEMO, House, open_house
 from tests.postgres import embedded_postgres
 from tests.receiver import Receiver, receiver
@@ -249,6 +252,28 @@ async def forgotten(r: Recorder) -> None:
     await r._save("erasure_waiting", ids.erasure(DEMO, asked["id"]), "EVENT_TYPE_TIMER_STARTED")
 
 
+async def expired(r: Recorder) -> None:
+    await r.house.customer()
+    await r.house.chat("hello")
+    queue = r.house.settings.task_queue
+    await r.house.temporal.execute_workflow(ids.RETENTION_WORKFLOW, id="retention", task_queue=queue)
+    await r._save("retention_ended", "retention", "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED")
+
+
+async def held(r: Recorder) -> None:
+    """Asked for, and before it was done somebody placed a hold: recorded while it waits."""
+    await r.house.customer()
+    stone = Tombstone(id="ers_held0", organisation=DEMO, subject="s", by="ana", at=datetime.now(UTC))
+    async with r.house.db.transaction(DEMO) as session:
+        await ErasureRepository(session).request(stone, CustomerId("cust_123"), "r1")
+    placed = await r.house.http.post("/holds", json={"customerId": "cust_123", "reason": "a dispute"})
+    assert placed.status_code == 201
+    workflow_id, start = ids.erasure(DEMO, stone.id), ErasureRef(organisation=DEMO, erasure_id=stone.id)
+    queue = r.house.settings.task_queue
+    await r.house.temporal.start_workflow(ids.ERASURE_WORKFLOW, start, id=workflow_id, task_queue=queue)
+    await r._save("erasure_held", workflow_id, "EVENT_TYPE_TIMER_STARTED")
+
+
 class Broken:
     """An intent model with a bug."""
 
@@ -288,6 +313,8 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (sealed, {}),
     (counted, {}),
     (forgotten, {}),
+    (expired, {"now": lambda: datetime.now(UTC) + timedelta(days=400)}),
+    (held, {}),
     (discarded, {}),
 )
 

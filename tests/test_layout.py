@@ -135,7 +135,7 @@ def test_every_activity_and_workflow_has_an_explicit_temporal_name() -> None:
         for decorator in re.findall(r"@(?:activity|workflow)\.defn(\([^)]*\))?", path.read_text()):
             assert "name=" in decorator, f"{path.name}: histories outlive modules, so names are explicit"
     names = {workflow._Definition.must_from_class(w).name for w in WORKFLOWS}
-    assert names == {"interaction", "handoff", "delivery", "audit-seal", "rollup", "erasure"}
+    assert names == {"interaction", "handoff", "delivery", "audit-seal", "rollup", "erasure", "retention"}
 
 
 def test_every_registered_activity_is_dotted() -> None:

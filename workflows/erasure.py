@@ -10,6 +10,8 @@ from workflows import ids, options
 
 SETTLED = timedelta(minutes=2)
 """No transaction lives so long: a statement has 30 s, an idle transaction 60 s."""
+HELD = timedelta(hours=1)
+"""How long after a hold is over somebody who was to be forgotten before it began is forgotten, at most."""
 
 
 @workflow.defn(name=ids.ERASURE_WORKFLOW)
@@ -18,9 +20,12 @@ class ErasureWorkflow:
 
     @workflow.run
     async def run(self, start: ErasureRef) -> None:
-        await workflow.execute_local_activity_method(
+        attempt = await workflow.execute_local_activity_method(
             ErasureActivities.erase, start, summary="overwrite what is personal", **options.STEP
         )
+        if attempt is not None and attempt.is_held:
+            await workflow.sleep(HELD, summary="a legal hold keeps it")
+            workflow.continue_as_new(start)
         await workflow.sleep(SETTLED, summary="until what was under way has ended")
         await workflow.execute_local_activity_method(
             ErasureActivities.finish, start, summary="once more", **options.STEP

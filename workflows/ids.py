@@ -19,6 +19,7 @@ AUDIT_SEAL_WORKFLOW = "audit-seal"
 """The same for `AuditSealWorkflow`."""
 ROLLUP_WORKFLOW = "rollup"
 ERASURE_WORKFLOW = "erasure"
+RETENTION_WORKFLOW = "retention"
 
 _OPAQUE = re.compile(
     r"(?:cust|customer|client|acct|account|user|usr|req|request|msg|evt|event|ord|order|inv|invoice|tick|ticket|int|cnv|http)"

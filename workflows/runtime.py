@@ -27,6 +27,7 @@ from workflows.delivery import DeliveryWorkflow
 from workflows.erasure import ErasureWorkflow
 from workflows.handoff import HandoffWorkflow
 from workflows.interaction import InteractionWorkflow
+from workflows.retention import RetentionWorkflow
 from workflows.rollup import RollupWorkflow
 from workflows.sandbox import LeanSandbox
 
@@ -37,6 +38,7 @@ WORKFLOWS: tuple[type, ...] = (
     AuditSealWorkflow,
     RollupWorkflow,
     ErasureWorkflow,
+    RetentionWorkflow,
 )
 
 SANDBOX = LeanSandbox(

@@ -48,10 +48,11 @@ class Recurring:
         )
 
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 SCHEDULES = (
     Recurring("audit-seal", ids.AUDIT_SEAL_WORKFLOW, MINUTE, (SealInput(),)),
     Recurring("rollups", ids.ROLLUP_WORKFLOW, MINUTE),
+    Recurring("retention", ids.RETENTION_WORKFLOW, HOUR),
 )
 
 

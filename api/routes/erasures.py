@@ -62,7 +62,9 @@ class Receipt(Value):
         )
 
 
-@router.post("/customers/{customerId}/erase", status_code=202, summary="Forget a customer, for good")
+@router.post(
+    "/customers/{customerId}/erase", status_code=202, summary="Forget a customer, for good", responses={409: {}}
+)
 async def erase_customer(
     customer_id: CustomerPath,
     body: EraseBody,
@@ -71,7 +73,8 @@ async def erase_customer(
     idempotency_key: Annotated[list[Key] | None, Header()] = None,
 ) -> Receipt:
     """What waits for a person is closed, what waits to be sent is dropped, what runs ends by itself. Amounts, decisions
-    and the audit stay, about nobody. A repeat with the same request id returns the same receipt."""
+    and the audit stay, about nobody. A repeat with the same request id returns the same receipt. Whom a legal hold
+    keeps is not forgotten (409 `legal_hold`); that you asked is in the audit. Ask again when it is over."""
     caller.need(Scope.ADMIN)
     key = request_key(body.request_id, idempotency_key or [])
     return Receipt.of(await ask_to_erase(services, caller, CustomerId(customer_id), key))

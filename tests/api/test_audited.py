@@ -62,6 +62,11 @@ async def key(api: Api) -> str:
     return str((await api.http.post("/keys", json=body)).json()["id"])
 
 
+async def legal_hold(api: Api) -> str:
+    body = {"customerId": await api.customer(), "reason": CANARY}
+    return str((await api.http.post("/holds", json=body)).json()["id"])
+
+
 async def nothing(_: Api) -> str:
     return ""
 
@@ -105,6 +110,9 @@ DID: dict[tuple[str, str], tuple[Given, Any, str]] = {
     ("post", "/keys"): (nothing, {"name": "a new key", "scopes": ["ingest"]}, "key.issued"),
     ("post", "/keys/{keyId}/rotate"): (key, {}, "key.rotated"),
     ("delete", "/keys/{keyId}"): (key, None, "key.revoked"),
+    ("put", "/retention"): (nothing, {"days": {"messages": 400}}, "retention.changed"),
+    ("post", "/holds"): (nothing, {"customerId": "cust_held", "reason": CANARY}, "hold.placed"),
+    ("post", "/holds/{holdId}/release"): (legal_hold, {"note": CANARY}, "hold.released"),
     ("get", "/audit/export.json"): (nothing, None, "audit.exported"),
     ("get", "/audit/export.csv"): (nothing, None, "audit.exported"),
 }  # fmt: skip
@@ -161,12 +169,14 @@ async def test_A3_what_was_done_is_on_record_without_a_word_of_anybody(api: Api,
     subject = await given(api)
     there = path.replace("{customerId}", await api.customer()).replace("{invoiceId}", "inv_2")
     there = there.replace("{calendarId}", "office").replace("{channel}", "email")
-    for name in ("handoffId", "conversationId", "deliveryId", "webhookId", "keyId"):
+    for name in ("handoffId", "conversationId", "deliveryId", "webhookId", "keyId", "holdId"):
         there = there.replace(f"{{{name}}}", subject)
     if names := BEFORE.get(path):
         await api.http.post(there.replace(*names), json={}, headers=headers)
     if path.endswith("/approve"):
         body = {**body, "digest": await digest(api, subject)}
+    if path == "/holds":
+        body = {**body, "customerId": await api.customer()}
     answer = await api.http.request(method, there, json=body, headers=headers)
     assert answer.status_code < 300, answer.text
     did = await events(api, who)

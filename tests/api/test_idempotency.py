@@ -292,7 +292,7 @@ TAKE_A_KEY = {"/chat", "/conversations/{conversationId}/messages", "/customers/{
 REFUSE_ONE = {
     *("/webhooks", "/webhooks/{webhookId}/rotate", "/webhooks/{webhookId}/test", "/keys", "/keys/{keyId}/rotate"),
     *("/handoffs/{handoffId}/notes", "/handoffs/{handoffId}/links"),
-    *("/operators", "/operators/{operatorId}/reset", "/session", "/customers/{customerId}/tokens"),
+    *("/operators", "/operators/{operatorId}/reset", "/session", "/customers/{customerId}/tokens", "/holds"),
 }
 REPEATABLE = {
     *("/handoffs/{handoffId}/" + verb for verb in ("claim", "release", "reassign", "priority", "presence")),
@@ -301,6 +301,7 @@ REPEATABLE = {
     *("/deliveries/{deliveryId}/redrive", "/deliveries/{deliveryId}/discard", "/dead-letters/redrive"),
     *("/delivery-reports", "/notifications/{notificationId}/read", "/calendars/{calendarId}/due"),
     *("/approvals/{token}", "/codec/decode", "/session/step-up", "/session/password"),
+    "/holds/{holdId}/release",
 }
 """They say how something is to be, or a repeat finds the first decision."""
 

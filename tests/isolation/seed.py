@@ -90,6 +90,7 @@ async def seeded(api: Api, organisation: OrganisationId) -> Seed:
     forgotten = f"{customer}3"
     await told("PUT", f"/customers/{forgotten}", person)
     erasure = await told("POST", f"/customers/{forgotten}/erase", {"requestId": "of the seed"})
+    held = await told("POST", "/holds", {"customerId": customer, "reason": word})
     another_key = await told("POST", "/keys", {"name": word, "scopes": ["ingest"]})
     operator = await told("POST", "/operators", {"login": f"{word.lower()}@example.com", "scopes": ["operator"]})
     refund = await told("POST", "/chat", {"customerId": customer, "message": f"refund please, {word}"})
@@ -105,6 +106,7 @@ async def seeded(api: Api, organisation: OrganisationId) -> Seed:
         "webhookId": hook["id"],
         "erasureId": erasure["id"],
         "keyId": another_key["id"],
+        "holdId": held["id"],
         "operatorId": operator["id"],
         **await _behind_the_door(api, organisation, customer, asked["interactionId"]),
     }

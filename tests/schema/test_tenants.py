@@ -16,6 +16,7 @@ from domain.consent import Consent
 from domain.erasure import Tombstone
 from domain.errors import Conflict
 from domain.interaction import EffectState
+from domain.retention import DataClass
 from domain.values import DeliveryId, Money, OrganisationId, Priority, RequestId
 from domain.webhook import DomainEvent, EndpointKind, EventType, NewNotification, NotificationKind
 from schema.api_keys import ApiKeyRepository
@@ -35,10 +36,12 @@ from schema.events import EventRepository
 from schema.handoff_claims import HandoffClaims
 from schema.interactions import InteractionRepository
 from schema.invoices import InvoiceRepository
+from schema.legal_holds import LegalHoldRepository
 from schema.notifications import NotificationRepository
 from schema.operators import OperatorRepository
 from schema.organisations import OrganisationRepository
 from schema.restored import RestoredRepository
+from schema.retention import Batch, RetentionRepository
 from schema.rollups import RollupRepository
 from schema.session import APP_ROLE, Database, Session
 from schema.sign_ins import SignInRepository
@@ -71,6 +74,7 @@ APPEND_ONLY = (
     "consents",
     "audit_events",
     "calendars",
+    "retention_policies",
     "refunds",
     "tickets",
 )
@@ -120,6 +124,12 @@ async def something_in_every_table(db: Database, organisation: OrganisationId) -
         await AuditRepository(session).append(AuditEvent(NOW, "agent", "ticket.created", "tkt_1"))
         await _something_outgoing(session, delivery_id)
         await RollupRepository(session).roll(NOW + timedelta(days=2))
+        await LegalHoldRepository(session).place(ANNA, "a dispute", by="ana", at=NOW, expires_at=NOW)
+        await RetentionRepository(session).publish({DataClass.SIGN_INS: 1}, by="ana", at=NOW)
+        await NotificationRepository(session).notify(
+            NewNotification(NotificationKind.PING, "whk_0", NOW - timedelta(days=366))
+        )
+        assert await RetentionRepository(session).end_some(DataClass.NOTIFICATIONS, NOW, 9) == Batch(1, done=True)
     assert await db.admit_api_key(organisation.encode(), Limits(1000, 80, timedelta(seconds=10)))
     await everything_sealed(db, organisation)
 
