@@ -8,8 +8,8 @@ from temporalio import activity
 
 from activities.failures import durable
 from domain.erasure import Attempt, ErasureRef, Tombstone, TombstoneStore, hashed
-from domain.errors import LegalHold
 from domain.ports import Failpoints
+from domain.retention import LegalHold
 from domain.values import OrganisationId
 from schema.audit import AuditEvent, AuditRepository
 from schema.erasures import Erasure, ErasureRepository

@@ -9,7 +9,8 @@ from temporalio.service import RPCError
 from api.auth import Caller
 from api.deps import Services
 from domain.erasure import ErasureRef, Tombstone, hashed
-from domain.errors import DependencyDown, LegalHold, RequestIdReused
+from domain.errors import DependencyDown, RequestIdReused
+from domain.retention import LegalHold
 from domain.values import CustomerId, OrganisationId, RequestId
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import new_id

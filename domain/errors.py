@@ -87,10 +87,6 @@ class CalendarNotFound(NotFound):
     code = "calendar_not_found"
 
 
-class HoldNotFound(NotFound):
-    code = "hold_not_found"
-
-
 class KeyNotFound(NotFound):
     code = "key_not_found"
 
@@ -101,12 +97,6 @@ class OperatorNotFound(NotFound):
 
 class Conflict(HoldfastError):
     code = "conflict"
-
-
-class LegalHold(Conflict):
-    """Somebody's data must be kept. `details["hold"]` is the id of what says so."""
-
-    code = "legal_hold"
 
 
 class HandoffAlreadyDecided(Conflict):

@@ -5,8 +5,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from domain.errors import RequestInvalid
+from domain.errors import Conflict, NotFound, RequestInvalid
 from domain.values import Value
+
+
+class HoldNotFound(NotFound):
+    code = "hold_not_found"
+
+
+class LegalHold(Conflict):
+    """Somebody's data must be kept. `details["hold"]` is the id of what says so."""
+
+    code = "legal_hold"
 
 
 class DataClass(StrEnum):

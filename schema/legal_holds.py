@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field
 
-from domain.errors import HoldNotFound, LegalHold
+from domain.retention import HoldNotFound, LegalHold
 from domain.values import CustomerId
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page

@@ -26,6 +26,7 @@ EXPECTED = {
     "delivery_discarded",
     "delivery_redriven",
     "delivery_retried",
+    "erasure_held",
     "erasure_waiting",
     "handoff_approved",
     "handoff_rejected",
@@ -44,6 +45,7 @@ EXPECTED = {
     "interaction_resolved",
     "interaction_shadow",
     "interaction_waiting",
+    "retention_ended",
     "rollup_counted",
 }
 
