@@ -5,6 +5,7 @@
 - `f11` (S-3): workers kill themselves, again and again, between a due time and the breach.
 - `poison` (R-8): see there.
 - `parked` (H-7): so many wait for a person; listing and deciding stay fast, and all survive a crash of everything.
+- `forget` (D-4): a tenth of so many are erased, with closed and open work; the others do not notice.
 
 Due times are a quarter of an hour off at least. Here each handoff's beginning is moved into the past, as the owner of
 the database may, so that its first due time comes soon; then its workflow is told to look, as after any change.
@@ -31,6 +32,7 @@ from psycopg.rows import dict_row
 
 from tests.faults.check import Row
 from tests.faults.components import Stack, stack
+from tests.faults.forget import forget
 from tests.faults.load import SAYS, Load, Request
 from tests.faults.rig import GUARDED, fresh_folder
 
@@ -297,6 +299,7 @@ SCALES: dict[str, Scale] = {
     "alone": (alone, 200),
     "f11": (f11, 20),
     "parked": (parked, 5_000),
+    "forget": (forget, 500),
 }
 
 
