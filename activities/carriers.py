@@ -11,10 +11,13 @@ from domain.errors import ToolFailure, ToolRefused, ToolUnavailable
 from domain.facts import Account
 from domain.ports import ChatGateway, MailGateway, MailReceipt, OutboundMail, Ports, SecretBox, WebhookGateway
 from domain.signing import SigningKeys
+from domain.step_up import PLACE, PURPOSE, address_hash, code_of
 from domain.tools.send_email import message_id
 from domain.tools.tool import AnyTool, ToolCall
 from domain.values import CustomerId, EffectId, Json, Money, Priority
 from domain.webhook import WebhookCall, secret_context
+from schema.channels import ChannelRepository
+from schema.codes import CodeRepository
 from schema.customers import CustomerRepository
 from schema.deliveries import Delivery, DeliveryRepository
 from schema.deliveries import Message as Written
@@ -67,6 +70,8 @@ class Carriers:
     secrets: SecretBox | None
     extra: Mapping[str, object]
     now: Callable[[], datetime]
+    id_key: bytes = b""
+    """Keys the codes that prove who a customer is."""
 
     async def prepare(self, session: Session, delivery: Delivery) -> Parcel:
         """Everything needed to send it, read now. Raises `Undeliverable`."""
@@ -155,11 +160,14 @@ class Carriers:
         to = (await _addressed(session, delivery, written)).email
         if not to:
             raise Undeliverable("address_missing")
+        text = written.body
+        if delivery.purpose.startswith(PURPOSE):
+            text = await self._with_code(session, delivery, to, text)
         mail = OutboundMail(
             message_id=message_id(delivery.id),
             to=to,
             subject=SUBJECT,
-            text=written.body,
+            text=text,
             references=await DeliveryRepository(session).thread(delivery),
             is_reply=delivery.message_class is MessageClass.TRANSACTIONAL,
         )
@@ -168,6 +176,16 @@ class Carriers:
             return await _known(self._hand_over(mail))
 
         return Parcel(carry, schedule_of(EMAIL), message_id=mail.message_id)
+
+    async def _with_code(self, session: Session, delivery: Delivery, to: str, words: str) -> str:
+        """The words with the code, which stands nowhere. Only while it is good, and only to the address proven."""
+        code = await CodeRepository(session).get(delivery.source_id or "")
+        if code is None or code.nonce is None or code.expires_at <= self.now():
+            raise Undeliverable("code_over")
+        channel = await ChannelRepository(session).get(code.customer_id, code.channel_id)
+        if address_hash(self.id_key, session.organisation, channel.kind, to) != channel.address_hash:
+            raise Undeliverable("address_changed")
+        return words.replace(PLACE, code_of(self.id_key, code.id, code.bound, code.nonce))
 
     async def _hand_over(self, mail: OutboundMail) -> Json:
         receipt = await self.mail.send(mail)

@@ -14,8 +14,9 @@ from domain.conversation import is_passed_on
 from domain.correction import FIRST, CorrectInput, Correction, corrected, correction_in, stage_of_correction
 from domain.decision import Decision, Issue, Outcome, Reason, asking
 from domain.errors import ApprovalStale, ReservationRefused
-from domain.facts import Facts
+from domain.facts import Facts, IdentityFacts
 from domain.handoff import HandoffKind
+from domain.identity import asks_for_proof, held_back, only_as_asked
 from domain.interaction import AdmitInput, InteractionRef, PlannedEffect, Verdict
 from domain.judgement import judge
 from domain.policies import PolicyBook
@@ -68,8 +69,8 @@ class DecisionActivities:
         async with self._db.transaction(ref.organisation) as session:
             recorded = await load_recorded(session, ref.interaction_id, FIRST)
             if recorded.decision is None:
-                return await self._decide(session, ref, recorded.interaction)
-            return self._verdict(recorded.decision, await self._standing(session, ref))
+                return await self.decide(session, ref, recorded.interaction)
+            return self.verdict(recorded.decision, await self.standing(session, ref))
 
     @activity.defn(name="decisions.correct")
     @durable
@@ -82,12 +83,12 @@ class DecisionActivities:
         async with self._db.transaction(ref.organisation) as session:
             recorded = await load_recorded(session, ref.interaction_id, stage)
             if recorded.decision is not None:
-                return self._verdict(recorded.decision, await self._standing(session, ref))
+                return self.verdict(recorded.decision, await self.standing(session, ref))
             handoff = await HandoffRepository(session).get(request.handoff_id)
             correction = correction_in(handoff.resolution)
             if handoff.interaction_id != ref.interaction_id or correction is None:
                 raise ApprovalStale("a correction is what a person said about this interaction")
-            return await self._decide(session, ref, recorded.interaction, stage, correction)
+            return await self.decide(session, ref, recorded.interaction, stage, correction)
 
     @activity.defn(name="decisions.admit")
     @durable
@@ -104,30 +105,34 @@ class DecisionActivities:
             decision, decision_id = recorded.decision, recorded.decision_id
             if decision is None or decision_id is None:
                 raise ApprovalStale("an approval names a recorded decision")
-            effects = await self._standing(session, ref)
+            effects = await self.standing(session, ref)
             if not effects and await self._is_still_allowed(session, recorded.interaction, stage):
                 wanted = self._reservations(recorded.interaction, decision, decision_id, self._now())
                 asked = recorded.interaction
                 bound = approval_digest(asked.id, asked.customer_id, decision, handoff.expires_at)
                 effects = await self._admit(session, wanted, Approval(request.handoff_id, bound))
-        verdict = self._verdict(decision, effects)
+        verdict = self.verdict(decision, effects)
         return verdict.model_copy(update={"outcome": Outcome.PROCEED})
 
-    async def _decide(
+    async def decide(
         self,
         session: Session,
         ref: InteractionRef,
         interaction: Interaction,
         stage: str = FIRST,
         correction: Correction | None = None,
+        proven_for: str | None = None,
     ) -> Verdict:
+        """Judge and record, in the caller's transaction. `proven_for`: what the customer gave a code for."""
         proposal, facts, decision = await self._judged(session, interaction, correction, self._now())
         if correction is None:
             decision = await in_its_conversation(session, ref, interaction, decision, facts)
+        decision = _as_known(decision, interaction, proven_for)
         live = ref.mode is Mode.LIVE
         if live and decision.outcome is Outcome.PROCEED and await self._refused(session, interaction, decision, facts):
             # Somebody was quicker. Under the lock that refused, no other one can be: judged on what they left.
             proposal, facts, decision = await self._judged(session, interaction, correction, facts.now)
+            decision = _as_known(decision, interaction, proven_for)
             if decision.outcome is Outcome.PROCEED:
                 refused = await self._refused(session, interaction, decision, facts)
                 decision = asking(decision, refused) if refused else decision
@@ -138,7 +143,7 @@ class DecisionActivities:
         if live and decision.outcome is Outcome.PROCEED:
             wanted = self._reservations(interaction, decision, decision_id, facts.now)
             effects = self._planned(wanted, await EffectRepository(session).reserve(wanted, limits=self._limits))
-        return self._verdict(decision, effects)
+        return self.verdict(decision, effects)
 
     async def _judged(
         self, session: Session, interaction: Interaction, correction: Correction | None, at: datetime
@@ -152,6 +157,7 @@ class DecisionActivities:
             conversation_id=interaction.conversation_id,
             interaction_id=interaction.id,
         )
+        facts = facts.model_copy(update={"identity": IdentityFacts(kind=interaction.assurance)})
         proposal = self._agent.propose(self._understand(interaction.message, correction), facts)
         decision = judge(proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
         return proposal, facts, decision
@@ -187,7 +193,7 @@ class DecisionActivities:
         if first is None:
             return False
         now = await load_facts(session, interaction.customer_id, self._now(), refund_period=self._limits.period)
-        facts = now.model_copy(update={"now": first.facts.now})
+        facts = now.model_copy(update={"now": first.facts.now, "identity": IdentityFacts(kind=interaction.assurance)})
         again = judge(first.proposal, facts, book=self._book, tools=self._tools, agent=self._agent, verify=self._verify)
         same_account = facts.account.status is first.facts.account.status
         return (
@@ -206,7 +212,7 @@ class DecisionActivities:
             return ()
         return self._planned(wanted, await EffectRepository(session).reserve(wanted, approval=approval))
 
-    async def _standing(self, session: Session, ref: InteractionRef) -> tuple[PlannedEffect, ...]:
+    async def standing(self, session: Session, ref: InteractionRef) -> tuple[PlannedEffect, ...]:
         standing = await EffectRepository(session).list_for_interaction(ref.interaction_id)
         return planned([s.effect for s in standing], self._tools)
 
@@ -239,7 +245,7 @@ class DecisionActivities:
     def _verify(self, action: ProposedAction, facts: Facts) -> Sequence[Issue]:
         return verify_action(action, facts, self._tools)
 
-    def _verdict(self, decision: Decision, effects: tuple[PlannedEffect, ...]) -> Verdict:
+    def verdict(self, decision: Decision, effects: tuple[PlannedEffect, ...]) -> Verdict:
         approvable = any(self._has_consequences(a.tool) and a.outcome is not Outcome.REFUSE for a in decision.actions)
         return Verdict(
             outcome=decision.outcome,
@@ -250,4 +256,11 @@ class DecisionActivities:
             effects=effects,
             handoff_kind=HandoffKind.APPROVAL if approvable else HandoffKind.TAKEOVER,
             passed_on=is_passed_on(decision),
+            asks_for_proof=asks_for_proof(decision),
         )
+
+
+def _as_known(decision: Decision, interaction: Interaction, proven_for: str | None) -> Decision:
+    """The decision for somebody who is known so well as this interaction's customer is."""
+    decision = held_back(decision, interaction.assurance)
+    return decision if proven_for is None else only_as_asked(decision, proven_for)

@@ -128,9 +128,15 @@ class HandoffActivities:
         return holding_reply(decision, handoff.priority)
 
     async def _answer_holding(self, session: Session, record: Record, handoff: Handoff, reason: str) -> None:
-        if record.interaction.answered_at is not None:
+        waits = record.interaction.status is InteractionStatus.WAITING_FOR_CUSTOMER
+        if record.interaction.answered_at is not None and not waits:
             return
         reply = self._holding_reply(record, handoff, reason)
+        if waits:  # for a code, until now
+            status = InteractionStatus.WAITING_FOR_HUMAN
+            await InteractionRepository(session).wait(record.interaction.id, status, reply, handoff.id)
+            await self._put_on_record(session, record, handoff, reply)
+            return
         shown = ShownHandoff(id=handoff.id, kind=handoff.kind, priority=handoff.priority, sla_due_at=handoff.sla_due_at)
         answer = record.answer(self._tools, status=InteractionStatus.WAITING_FOR_HUMAN, reply=reply, handoff=shown)
         await InteractionRepository(session).answer(
@@ -150,7 +156,7 @@ class HandoffActivities:
         message = NewDelivery(
             interaction_id=record.interaction.id,
             customer_id=record.interaction.customer_id,
-            purpose="answer",
+            purpose="answer" if record.interaction.answered_at is None else "passed_on",
             channel=record.interaction.channel.value,
             body=reply,
             at=self._now(),

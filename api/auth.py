@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import cookies
 from api.budgets import tell
 from api.deps import Services, get_services
+from domain.assurance import Assurance
 from domain.errors import (
     KeyExpired,
     KeyRevoked,
@@ -72,14 +73,37 @@ class Caller:
     """None: a program with a key, or this very machine."""
     customer_id: CustomerId | None = None
     """The one customer this caller is; None: not a customer."""
+    vouches: bool = True
+    """Whether what they pass on counts as coming from the customer it names. Not so for a page anybody can open."""
+    owner: str | None = None
+    """The operator who signed in, or has the key they came with."""
     is_local: bool = False
     """Let in without a key, for being on this machine."""
 
+    @property
+    def assurance(self) -> Assurance:
+        """How well whoever calls knows the customer they speak for."""
+        if self.customer_id is not None:
+            return Assurance.TOKEN
+        return Assurance.VOUCHED if self.vouches else Assurance.NONE
+
+    @property
+    def person(self) -> str:
+        """Who acts: two keys and the session of one operator are one person."""
+        return self.owner or self.name
+
+    @property
+    def sees_as_customer(self) -> bool:
+        """Whether they are shown what is said to the customer, and not how it came to be."""
+        return self.customer_id is not None or not self.vouches
+
     def need(self, *scopes: Scope) -> None:
         """Raises `ScopeMissing` unless the caller holds one of them, or is an admin; `PasswordChangeNeeded` for an
-        operator whose password somebody else knows."""
+        operator whose password somebody else knows. A key that vouches for nobody gets only to where customers do."""
         if self.session is not None and self.session.is_one_time:
             raise PasswordChangeNeeded("change the one-time password first")
+        if not self.vouches and Scope.CUSTOMER not in scopes:
+            raise ScopeMissing("this key speaks for people nobody knows", needs=[s.value for s in scopes])
         if Scope.ADMIN not in self.scopes and not self.scopes & set(scopes):
             raise ScopeMissing("this caller lacks the scope", needs=[s.value for s in scopes])
 
@@ -89,7 +113,7 @@ class Caller:
 
     def refuse_customers(self) -> None:
         """Raises `ScopeMissing` for a customer; whoever else calls may."""
-        if self.customer_id is not None:
+        if self.sees_as_customer:
             raise ScopeMissing("this is not for customers", needs=sorted(set(Scope) - {Scope.ADMIN, Scope.CUSTOMER}))
 
     def need_proof(self, now: datetime) -> None:
@@ -138,7 +162,8 @@ async def _key(request: Request, services: Services, sent: str) -> Caller:
         wait_s = next(budget.retry_after_s for budget in key.budgets if budget.name == key.refused_by)
         raise RateLimited("too many requests", limit=key.refused_by, retry_after=wait_s)
     services.uses.saw(key.organisation, key.key_id, services.now())
-    return Caller(key.organisation, key.name, frozenset(key.scopes), key.key_id)
+    scopes, owner = frozenset(key.scopes), key.owner
+    return Caller(key.organisation, key.name, scopes, key.key_id, vouches=key.vouches, owner=owner)
 
 
 async def _customer(services: Services, sent: str) -> Caller:
@@ -159,7 +184,7 @@ async def _operator(request: Request, services: Services, token: str) -> Caller:
     structlog.contextvars.bind_contextvars(organisation=found.organisation)
     session = SignedIn(found.session_id, found.operator_id, found.stepped_up_at, found.is_one_time)
     by = found.operator_id
-    return _known(request, Caller(found.organisation, by, frozenset(found.scopes), by, session))
+    return _known(request, Caller(found.organisation, by, frozenset(found.scopes), by, session, owner=by))
 
 
 def _local_caller(request: Request, services: Services) -> Caller:

@@ -37,6 +37,7 @@ CODES: dict[str, Code] = {
     "calendar_not_found": Code(404, "There is no such calendar, or not in this version."),
     "hold_not_found": Code(404, "There is no such legal hold."),
     "key_not_found": Code(404, "There is no such key."),
+    "channel_not_found": Code(404, "This customer has no such channel."),
     "operator_not_found": Code(404, "There is no such operator."),
     "agent_not_found": Code(404, "There is no such agent. The request id is still free."),
     "invoice_not_found": Code(404, "This customer has no such invoice."),
@@ -46,6 +47,9 @@ CODES: dict[str, Code] = {
     "handoff_already_decided": Code(409, "Somebody decided first; `decision`, `by` and `at` say what, who and when."),
     "legal_hold": Code(409, "A legal hold keeps this customer's data; `hold` is its id. Nothing was erased."),
     "approval_stale": Code(409, "The digest is not the one on the table now, or the time is over. Read it again."),
+    "code_over": Code(
+        409, "No code can be given back or sent here; `reason`: `not_asked`, `expired`, `used_up`, `proven`, `sends`."
+    ),
     "approval_link_over": Code(410, "The link was used, its time is over, or something else is on the table now."),
     "body_too_large": Code(413, "The body is larger than this server takes."),
     "media_type_unsupported": Code(415, "Send `Content-Type: application/json`."),
@@ -56,6 +60,7 @@ CODES: dict[str, Code] = {
     "request_id_reused": Code(
         422, "The request id was used for another body; `fields` names what differs. Nothing ran."
     ),
+    "code_wrong": Code(422, "This is not the code that was sent; `triesLeft` says how many answers are heard still."),
     "report_unreadable": Code(422, "This is not built like a delivery status notification. Nothing changed."),
     "calendar_invalid": Code(422, "The calendar cannot be used; `errors` names each field and what is wrong with it."),
     "never_open": Code(422, "So much open time does not come within two years."),

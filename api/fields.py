@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -50,6 +50,8 @@ Flag = Annotated[bool, Strict()]
 """In a body: `true` or `false`. Neither 0 nor `"no"` is."""
 Revision = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 """In a body: which version a caller last saw; 0 for "there is none yet". `false` is not 0."""
+Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+"""Six digits that were sent to a customer."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -90,6 +92,13 @@ class MoneyBody(Body):
 
     def money(self) -> Money:
         return Money(amount=self.amount, currency=self.currency)
+
+
+class SenderBody(Body):
+    """The address a message came from, as the channel says."""
+
+    kind: Literal["email"]
+    address: Email
 
 
 Limit = Annotated[int, Field(ge=1, le=200)]

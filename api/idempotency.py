@@ -7,7 +7,9 @@ from fastapi import Depends, Request
 from api.auth import Caller
 from api.deps import Services
 from api.errors import problem
+from api.fields import SenderBody
 from domain.digest import digest
+from domain.step_up import address_hash
 from domain.values import Channel, ConversationId, CustomerId, InteractionId, Json, Mode, RequestId
 from schema.base import new_id
 from schema.interactions import NewInteraction
@@ -25,6 +27,8 @@ class MessageRequest(Protocol):
     def mode(self) -> Mode: ...
     @property
     def conversation_id(self) -> str | None: ...
+    @property
+    def sender(self) -> SenderBody | None: ...
     def meaning(self) -> Json:
         """Every field that means something, defaults filled in; not the key itself."""
         ...
@@ -66,4 +70,13 @@ def new_interaction(services: Services, caller: Caller, request: MessageRequest,
         body_fields=hashes,
         workflow_id=ids.interaction(caller.organisation, request.customer_id, key, services.id_key),
         created_at=services.now(),
+        assurance=caller.assurance,
+        sender=_sender_hash(services, caller, request.sender),
     )
+
+
+def _sender_hash(services: Services, caller: Caller, sender: SenderBody | None) -> str | None:
+    """A customer's token says more than an address does."""
+    if sender is None or caller.customer_id is not None:
+        return None
+    return address_hash(services.id_key, caller.organisation, sender.kind, sender.address)

@@ -1,7 +1,7 @@
 """Keys as people manage them: made here, shown once, kept as a hash, on record from issue to end."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from api.auth import Caller, key_hash
@@ -33,16 +33,19 @@ def check_name(name: str) -> None:
 
 
 async def issue(
-    services: Services, caller: Caller, name: str, scopes: Iterable[str], expires_at: datetime | None
+    services: Services, caller: Caller, name: str, scopes: Sequence[str], expires_at: datetime | None, *, vouches: bool
 ) -> tuple[ApiKey, str]:
     """The key's record, and the key, this once. Raises `Conflict` if the name is in use, `RequestInvalid`."""
     check_name(name)
+    if not vouches and list(scopes) != ["ingest"]:
+        raise RequestInvalid("a key that vouches for nobody sends messages and does nothing else", fields=["scopes"])
     key, at = new_secret(), services.now()
     _check_end(expires_at, at)
     async with services.db.transaction(caller.organisation) as session:
         issued = await ApiKeyRepository(session).issue(
-            name, scopes, key_hash(key), at, expires_at, hint=hint(key), by=caller.name
-        )
+            name, scopes, key_hash(key), at, expires_at, hint=hint(key), by=caller.name, vouches=vouches,
+            owner=caller.owner,
+        )  # fmt: skip
     return issued, key
 
 
@@ -54,7 +57,7 @@ async def rotate(
     _check_end(expires_at, at)
     async with services.db.transaction(caller.organisation) as session:
         new = await ApiKeyRepository(session).replace(
-            key_id, key_hash(key), at, at + overlap, expires_at, hint=hint(key), by=caller.name
+            key_id, key_hash(key), at, at + overlap, expires_at, hint=hint(key), by=caller.name, owner=caller.owner
         )
     return new, key
 

@@ -15,6 +15,7 @@ MOST_CORRECTIONS = 3
 FIRST = "first"
 """The stage of the decision on the message as it came in."""
 _CORRECTED = "corrected:"
+_PROVEN = ":proven"
 
 
 class Correction(Value):
@@ -46,12 +47,17 @@ class CorrectInput(Value):
 
 def is_about_the_message(stage: str) -> bool:
     """Whether a decision of this stage judged what the customer asked for, at first or as corrected since."""
-    return stage == FIRST or stage.startswith(_CORRECTED)
+    return stage.removesuffix(_PROVEN) == FIRST or stage.startswith(_CORRECTED)
 
 
 def stage_of_correction(number: int) -> str:
     """The stage of the decision a correction leads to."""
     return f"{_CORRECTED}{number}"
+
+
+def stage_of_proof(corrections: int) -> str:
+    """The stage of the decision after the customer proved who they are, so many corrections into it."""
+    return (stage_of_correction(corrections) if corrections else FIRST) + _PROVEN
 
 
 def correction_in(resolution: Json | None) -> Correction | None:

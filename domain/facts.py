@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from domain.assurance import Assurance
 from domain.values import AccountStatus, CustomerId, InvoiceStatus, MinorUnits, Money, Plan, Value
 
 
@@ -74,6 +75,12 @@ class ConversationFacts(Value):
     """While it is held: a takeover of it is open already."""
 
 
+class IdentityFacts(Value):
+    """How it is known that the customer asks."""
+
+    kind: Assurance = Assurance.NONE
+
+
 class Facts(Value):
     """Everything a decision may look at. `now` is a fact like the others: rules never read a clock."""
 
@@ -83,6 +90,7 @@ class Facts(Value):
     """Latest payment first; unpaid ones last."""
     history: History = History()
     conversation: ConversationFacts = ConversationFacts()
+    identity: IdentityFacts = IdentityFacts()
 
     def invoice(self, invoice_id: str) -> Invoice | None:
         return next((i for i in self.invoices if i.id == invoice_id), None)

@@ -14,6 +14,8 @@ from domain.values import DeliveryId, EffectId, HandoffId, Intent, InteractionId
 
 class InteractionStatus(StrEnum):
     RUNNING = "running"
+    WAITING_FOR_CUSTOMER = "waiting_for_customer"
+    """For the code that proves who asks."""
     WAITING_FOR_HUMAN = "waiting_for_human"
     COMPLETED = "completed"
     REFUSED = "refused"
@@ -72,6 +74,8 @@ class Verdict(Value):
     handoff_kind: HandoffKind = HandoffKind.TAKEOVER
     passed_on: bool = False
     """The person who holds the conversation has it already: nothing to open, nothing to wait for."""
+    asks_for_proof: bool = False
+    """Nothing but a proof of who asks is missing: a code may bring it."""
 
     @property
     def needs_a_person(self) -> bool:

@@ -24,6 +24,7 @@ _BEFORE_A_PERSON: dict[str, str] = {
     "over_cumulative_limit": "With your earlier refunds, this one needs a person's approval.",
     "low_confidence": "I want to be sure that I understand you correctly.",
     "account_not_active": "Your account needs a closer look first.",
+    "identity_not_proven": "To protect your account, we have to be sure that it is you who asks.",
     "confirmation_missing": "This needs your explicit confirmation.",
 }
 _SORRY: dict[Intent, str] = {

@@ -37,6 +37,8 @@ class ApiKeyRow(OrganisationRow, table=True):
     created_by: str | None
     last_used_at: datetime | None = Field(sa_type=UtcTime)
     replaced_by: str | None
+    vouches: bool = Field(sa_column_kwargs={"server_default": text("true")})
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class ApiKey:
     """Give or take a minute."""
     replaced_by: str | None = None
     """The key that was issued in its place."""
+    vouches: bool = True
+    """Whether what it passes on counts as coming from the customer it names."""
+    owner: str | None = None
+    """The operator it was issued to: to a quorum they and their keys are one person."""
 
 
 AT_THE_COMMAND_LINE = "command"
@@ -62,8 +68,10 @@ AT_THE_COMMAND_LINE = "command"
 _COLUMNS = ", ".join(ApiKey.__dataclass_fields__)
 _ISSUE = text(
     f"""
-    INSERT INTO api_keys (organisation, id, name, key_hash, scopes, created_at, expires_at, hint, created_by)
-    VALUES (:organisation, :id, :name, :key_hash, CAST(:scopes AS varchar[]), :at, :expires_at, :hint, :created_by)
+    INSERT INTO api_keys (organisation, id, name, key_hash, scopes, created_at, expires_at, hint, created_by, vouches,
+                          owner)
+    VALUES (:organisation, :id, :name, :key_hash, CAST(:scopes AS varchar[]), :at, :expires_at, :hint, :created_by,
+            :vouches, :owner)
     ON CONFLICT (organisation, name) WHERE revoked_at IS NULL AND replaced_by IS NULL DO NOTHING
     RETURNING {_COLUMNS}
     """
@@ -109,18 +117,20 @@ class ApiKeyRepository:
         *,
         hint: str = "",
         by: str | None = None,
+        vouches: bool = True,
+        owner: str | None = None,
     ) -> ApiKey:
         """Store a new key by its SHA-256, on record in the audit. The key itself is shown once, by the caller.
 
         `Conflict` if a key of that name is in use: what people decide is recorded under the name."""
-        issued = await self._store(new_id("key"), name, scopes, key_hash, at, expires_at, hint, by)
+        issued = await self._store(new_id("key"), name, scopes, key_hash, at, expires_at, hint, by, vouches, owner)
         details = {"name": name, "scopes": list(issued.scopes), "expiresAt": expires_at and expires_at.isoformat()}
-        await self._audit(at, by, "key.issued", issued.id, **details)
+        await self._audit(at, by, "key.issued", issued.id, **details, **({} if vouches else {"vouches": False}))
         return issued
 
     async def replace(
         self, key_id: str, key_hash: bytes, at: datetime, until: datetime, expires_at: datetime | None,
-        *, hint: str, by: str,
+        *, hint: str, by: str, owner: str | None = None,
     ) -> ApiKey:  # fmt: skip
         """A successor with the same name and scopes, on record; the old key works until `until`, or until it would have
         ended.
@@ -134,7 +144,8 @@ class ApiKeyRepository:
             raise Conflict("this key has ended or was rotated before", replaced_by=old.replaced_by)
         new_key_id = new_id("key")  # first the old one gives up the name
         await self._session.run(_REPLACE, id=key_id, by=new_key_id, until=until)
-        new = await self._store(new_key_id, old.name, old.scopes, key_hash, at, expires_at or old.expires_at, hint, by)
+        ends, whose = expires_at or old.expires_at, owner or old.owner  # whoever is shown it
+        new = await self._store(new_key_id, old.name, old.scopes, key_hash, at, ends, hint, by, old.vouches, whose)
         await self._audit(at, by, "key.rotated", new.id, replaces=key_id)
         return new
 
@@ -148,11 +159,11 @@ class ApiKeyRepository:
 
     async def _store(
         self, key_id: str, name: str, scopes: Iterable[str], key_hash: bytes, at: datetime,
-        expires_at: datetime | None, hint: str, by: str | None,
+        expires_at: datetime | None, hint: str, by: str | None, vouches: bool, owner: str | None,
     ) -> ApiKey:  # fmt: skip
         row = await self._session.first(
             _ISSUE, id=key_id, name=name, key_hash=key_hash, scopes=sorted(set(scopes)), at=at,
-            expires_at=expires_at, hint=hint, created_by=by,
+            expires_at=expires_at, hint=hint, created_by=by, vouches=vouches, owner=owner,
         )  # fmt: skip
         if row is None:
             raise Conflict("a key of this name is in use; revoke it first, or choose another name")

@@ -73,6 +73,13 @@ _ERASE = text("SELECT erase_customer(:id, :at) AS done")
 _FINISH = text(
     "UPDATE erasures SET finished_at = coalesce(finished_at, :at) WHERE organisation = :organisation AND id = :id"
 )
+_STOP_WAITING = text(
+    """
+    UPDATE interactions SET status = 'failed', finished_at = :at
+    WHERE organisation = :organisation AND customer_id = 'erased_' || right(:id, 32)
+        AND status = 'waiting_for_customer'
+    """
+)
 _ERASED = text("SELECT id FROM erasures WHERE organisation = :organisation AND erased_at IS NOT NULL")
 _CUSTOMERS = text(
     """
@@ -120,6 +127,7 @@ class ErasureRepository:
         row = await self._session.first(_ERASE, id=erasure_id, at=at)
         if row is None or not row.done:
             raise NotFound("no such erasure")
+        await self._session.run(_STOP_WAITING, id=erasure_id, at=at)
 
     async def customer(self, erasure_id: str) -> CustomerId | None:
         """Whom it is about; None once that is done."""

@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from domain.assurance import Assurance
 from domain.decision import Outcome
 from domain.interaction import InteractionStatus
 from domain.values import (
@@ -82,6 +83,32 @@ class InteractionRow(OrganisationRow, table=True):
     resumes: int = Field(sa_column_kwargs={"server_default": text("0")})
     look_at: datetime | None = Field(sa_type=UtcTime)
     emptied_at: datetime | None = Field(sa_type=UtcTime)
+    assurance: str = Field(sa_column_kwargs={"server_default": text("'vouched'")})
+
+
+@dataclass(frozen=True, slots=True)
+class NewInteraction:
+    organisation: OrganisationId
+    """The session's own; anything else is refused."""
+    id: InteractionId
+    customer_id: CustomerId
+    request_id: RequestId
+    conversation_id: ConversationId | None
+    """None means the customer's own chat conversation."""
+    channel: Channel
+    mode: Mode
+    message: str
+    fingerprint: str
+    """SHA-256 of the canonical body: equal meaning, equal fingerprint."""
+    body_fields: dict[str, str]
+    """SHA-256 per field, to name what differs without keeping the body."""
+    workflow_id: str
+    created_at: datetime
+    assurance: Assurance = Assurance.NONE
+    """How the caller knows that the customer asks."""
+    sender: str | None = None
+    """The keyed hash of the address it came from, where that is all that is known: then a verified address of this
+    customer counts for `channel`, and any other for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +135,14 @@ class Interaction:
     finished_at: datetime | None
     blocked_by: str | None = None
     """Why a person must finish it, whatever the agent would do: a code."""
+    assurance: Assurance = Assurance.NONE
+    """How it is known that the customer asks."""
 
 
 COLUMNS = (
     "organisation, id, customer_id, request_id, conversation_id, channel, mode, message, workflow_id, status, intent,"
-    " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at, blocked_by"
+    " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at, blocked_by,"
+    " assurance"
 )
 
 
@@ -138,4 +168,5 @@ def read_interaction(row: Record) -> Interaction:
         answered_at=row.answered_at,
         finished_at=row.finished_at,
         blocked_by=row.blocked_by,
+        assurance=Assurance(row.assurance),
     )

@@ -9,20 +9,14 @@ from domain.decision import Outcome
 from domain.errors import ConversationNotFound, CustomerNotFound, InteractionNotFound, RequestIdReused
 from domain.interaction import InteractionStatus
 from domain.values import (
-    Channel,
-    ConversationId,
-    CustomerId,
     HandoffId,
     Intent,
     InteractionId,
     Json,
-    Mode,
-    OrganisationId,
-    RequestId,
 )
 from schema.base import json_values
 from schema.interaction_list import InteractionFilters, list_interactions
-from schema.interaction_rows import COLUMNS, Interaction, read_interaction
+from schema.interaction_rows import COLUMNS, Interaction, NewInteraction, read_interaction
 from schema.page import Page
 from schema.session import Session
 from schema.timeline import TimelineEntry, read_timeline
@@ -36,26 +30,6 @@ __all__ = [
     "NewInteraction",
     "TimelineEntry",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class NewInteraction:
-    organisation: OrganisationId
-    """The session's own; anything else is refused."""
-    id: InteractionId
-    customer_id: CustomerId
-    request_id: RequestId
-    conversation_id: ConversationId | None
-    """None means the customer's own chat conversation."""
-    channel: Channel
-    mode: Mode
-    message: str
-    fingerprint: str
-    """SHA-256 of the canonical body: equal meaning, equal fingerprint."""
-    body_fields: dict[str, str]
-    """SHA-256 per field, to name what differs without keeping the body."""
-    workflow_id: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +49,17 @@ class Answered:
 _CLAIM = text(
     f"""
     INSERT INTO interactions (organisation, id, customer_id, request_id, conversation_id, channel, mode, message,
-                              fingerprint, body_fields, workflow_id, status, created_at, blocked_by)
+                              fingerprint, body_fields, workflow_id, status, created_at, blocked_by,
+                              assurance)
     SELECT c.organisation, :id, c.id, :request_id, coalesce(v.id, c.conversation_id), :channel, :mode, :message,
            :fingerprint, :body_fields, CAST(:workflow_id AS varchar), 'running', :created_at,
            (SELECT 'restored' FROM lost_requests l
-            WHERE l.organisation = :organisation AND l.workflow_id = CAST(:workflow_id AS varchar) AND l.acted)
+            WHERE l.organisation = :organisation AND l.workflow_id = CAST(:workflow_id AS varchar) AND l.acted),
+           CASE WHEN CAST(:sender AS varchar) IS NULL THEN :assurance
+                WHEN EXISTS (SELECT FROM customer_channels h
+                    WHERE h.organisation = :organisation AND h.customer_id = :customer_id
+                        AND h.address_hash = :sender AND h.verified_at IS NOT NULL) THEN 'channel'
+                ELSE 'none' END
     FROM customers c LEFT JOIN conversations v
         ON v.organisation = c.organisation AND v.customer_id = c.id AND v.id = :conversation_id
     WHERE c.organisation = :organisation AND c.id = :customer_id
@@ -112,7 +92,13 @@ _FINISH = text(
     WHERE organisation = :organisation AND id = :id AND finished_at IS NULL
     """
 )
-_OPEN = {InteractionStatus.RUNNING, InteractionStatus.WAITING_FOR_HUMAN}
+_WAIT = text(
+    """
+    UPDATE interactions SET status = :status, reply = :reply, handoff_id = coalesce(:handoff_id, handoff_id)
+    WHERE organisation = :organisation AND id = :id AND finished_at IS NULL
+    """
+)
+_OPEN = {InteractionStatus.RUNNING, InteractionStatus.WAITING_FOR_CUSTOMER, InteractionStatus.WAITING_FOR_HUMAN}
 
 
 class InteractionRepository:
@@ -140,6 +126,8 @@ class InteractionRepository:
             body_fields=new.body_fields,
             workflow_id=new.workflow_id,
             created_at=new.created_at,
+            assurance=new.assurance,
+            sender=new.sender,
         )
         if row is not None:
             return Claimed(read_interaction(row), created=True)
@@ -212,6 +200,12 @@ class InteractionRepository:
     ) -> bool:
         """End it with its last reply (none keeps the one it has). False if it had ended before: nothing changed."""
         return await self._session.run(_FINISH, id=interaction_id, status=status, reply=reply, at=at) == 1
+
+    async def wait(
+        self, interaction_id: InteractionId, status: InteractionStatus, reply: str, handoff_id: HandoffId | None = None
+    ) -> None:
+        """For somebody else than before, after the first answer was given."""
+        await self._session.run(_WAIT, id=interaction_id, status=status, reply=reply, handoff_id=handoff_id)
 
     async def list(
         self, filters: InteractionFilters | None = None, *, limit: int = 50, cursor: str | None = None

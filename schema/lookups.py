@@ -33,6 +33,10 @@ class AdmittedKey(ResolvedKey):
     """The key's first; none where nothing can be counted, on a standby."""
     refused_by: str | None = None
     """The name of the limit that is used up, if one is."""
+    vouches: bool = False
+    """Whether what it passes on counts as coming from the customer it names."""
+    owner: str | None = None
+    """The operator who has it; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,8 @@ class ToSeal:
 
 RESOLVE_API_KEY = text("SELECT organisation, key_id, name, scopes, ended FROM resolve_key(:hash)")
 ADMIT_API_KEY = text(
-    "SELECT organisation, key_id, name, scopes, ended, most, ahead_s, key_most, key_ahead_s, refused_by"
-    " FROM admit_api_key(:hash, :most, :key_percent, :window_s)"
+    "SELECT organisation, key_id, name, scopes, ended, most, ahead_s, key_most, key_ahead_s, refused_by,"
+    " vouches, owner FROM admit_key(:hash, :most, :key_percent, :window_s)"
 )
 RESOLVE_SESSION = text(
     "SELECT organisation, session_id, operator_id, scopes, stepped_up_at, is_one_time FROM resolve_session(:hash)"
@@ -139,7 +143,8 @@ class LookUps(ABC):
         spent = (("key", row.key_most, row.key_ahead_s), ("organisation", row.most, row.ahead_s))
         budgets = tuple(Budget(name, most, window_s, ahead) for name, most, ahead in spent if ahead is not None)
         whose = OrganisationId(row.organisation)
-        return AdmittedKey(whose, row.key_id, row.name, tuple(row.scopes), row.ended, budgets, row.refused_by)
+        how = {"budgets": budgets, "refused_by": row.refused_by, "vouches": row.vouches, "owner": row.owner}
+        return AdmittedKey(whose, row.key_id, row.name, tuple(row.scopes), row.ended, **how)
 
     async def resolve_session(self, token_hash: bytes) -> ResolvedSession | None:
         """Whose session this is, unless it is unknown or over."""

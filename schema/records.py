@@ -37,9 +37,10 @@ _LOAD = text(
     LEFT JOIN LATERAL (
         SELECT x.id, x.decision, x.facts FROM decisions x
         WHERE x.organisation = i.organisation AND x.interaction_id = i.id AND CASE
-            WHEN CAST(:stage AS varchar) IS NULL THEN x.stage = 'first' OR x.stage LIKE 'corrected:%'
+            WHEN CAST(:stage AS varchar) IS NULL THEN x.stage IN ('first', 'first:proven') OR x.stage LIKE 'corrected:%'
             ELSE x.stage = :stage END
-        ORDER BY x.stage = 'first', length(x.stage) DESC, x.stage DESC LIMIT 1
+        ORDER BY CASE WHEN x.stage LIKE 'corrected:%' THEN split_part(x.stage, ':', 2)::integer ELSE 0 END DESC,
+            length(x.stage) DESC LIMIT 1
     ) d ON true
     WHERE i.organisation = :organisation AND i.id = :id
     """

@@ -6,6 +6,8 @@ from schema.audit import AuditEventRow
 from schema.audit_seals import AuditBatchRow, AuditSealRow
 from schema.base import METADATA, Row
 from schema.calendars import CalendarRow
+from schema.channels import CustomerChannelRow
+from schema.codes import CustomerCodeRow
 from schema.consents import ConsentRow
 from schema.conversation_rows import ConversationEventRow, ConversationRow
 from schema.customer_tokens import CustomerTokenRow
@@ -47,6 +49,8 @@ ALL_ROWS: tuple[type[Row], ...] = (
     SignInThrottleRow,
     CustomerRow,
     CustomerTokenRow,
+    CustomerChannelRow,
+    CustomerCodeRow,
     CalendarRow,
     ConversationRow,
     ConversationEventRow,

@@ -25,7 +25,7 @@ _HERE = "x.organisation = :organisation AND x.interaction_id = :interaction_id"
 _TIMELINE = text(
     f"""
     SELECT x.created_at AS at, 0 AS step, 'message' AS kind, 'received' AS what, x.id,
-           jsonb_build_object('channel', x.channel, 'mode', x.mode) AS data
+           jsonb_build_object('channel', x.channel, 'mode', x.mode, 'assurance', x.assurance) AS data
     FROM interactions x WHERE x.organisation = :organisation AND x.id = :interaction_id
     UNION ALL
     SELECT x.at, 1, 'decision', x.outcome, x.id, jsonb_build_object('stage', x.stage, 'decision', x.decision)

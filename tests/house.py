@@ -71,13 +71,13 @@ class House:
     async def chat(self, message: str, *, customer_id: str = "cust_123", **fields: Any) -> httpx2.Response:
         return await self.http.post("/chat", json={"customerId": customer_id, "message": message, **fields})
 
-    async def key(self, *scopes: str, organisation: str = "demo", name: str = "") -> str:
+    async def key(self, *scopes: str, organisation: str = "demo", name: str = "", **issued: Any) -> str:
         """A new API key of an organisation, made as the operator's command makes one."""
         key = f"hf_test_{secrets.token_urlsafe(32)}"
         async with self.db.transaction(OrganisationId(organisation)) as session:
             await OrganisationRepository(session).put(organisation, datetime.now(UTC))
             await ApiKeyRepository(session).issue(
-                name or f"test key {secrets.token_hex(4)}", scopes, key_hash(key), datetime.now(UTC)
+                name or f"test key {secrets.token_hex(4)}", scopes, key_hash(key), datetime.now(UTC), **issued
             )
         return key
 

@@ -66,7 +66,7 @@ async def test_a_recorded_run_replays(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_no_history_holds_what_a_customer_or_an_operator_wrote(name: str) -> None:
     text = (HISTORIES / f"{name}.json").read_text()
-    payloads = " ".join(_decoded(text))
+    payloads = " ".join(decoded(text))
     for private in (
         "refund please",
         "I want a human",
@@ -122,7 +122,7 @@ async def test_negative_control_a_breaking_edit_does_not_replay(name: str) -> No
         await replayer.replay_workflow(history(name))
 
 
-def _decoded(text: str) -> Iterator[str]:
+def decoded(text: str) -> Iterator[str]:
     """Every payload of a history in clear."""
     import base64
     import json

@@ -9,6 +9,9 @@ from domain.values import DeliveryId, HandoffId, OrganisationId
 ANSWER_UPDATE = "answer"
 """One interaction has one answer: every caller, first or repeated, joins the same update."""
 
+PROVEN_UPDATE = "proven"
+"""The customer gave back a code, or used up the answers: Postgres has which."""
+
 HANDOFF_WORKFLOW = "handoff"
 """The Temporal name of `HandoffWorkflow`, for those who start it without importing it."""
 

@@ -1,5 +1,6 @@
 """What happens to one message, in order."""
 
+import contextlib
 from collections.abc import Awaitable
 
 from temporalio import workflow
@@ -8,6 +9,7 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError, FailureE
 
 from activities.decisions import DecisionActivities
 from activities.handoffs import HandoffActivities
+from activities.proofs import ProofActivities
 from activities.replies import ReplyActivities
 from activities.tools import ToolActivities
 from domain.correction import CorrectInput
@@ -28,6 +30,7 @@ from domain.interaction import (
     PlannedEffect,
     Verdict,
 )
+from domain.step_up import AskedForProof, AskForProofInput, ProofInput
 from domain.values import HandoffId, Mode
 from workflows import ids, options
 from workflows.attributes import INTENT, OUTCOME, PRIORITY, STATUS
@@ -49,6 +52,7 @@ class InteractionWorkflow:
         self._answered: InteractionStatus | None = None
         self._corrected_by: list[HandoffId] = []
         self._is_stuck = False
+        self._told = False
 
     @workflow.run
     async def run(self, start: InteractionRef) -> InteractionResult:
@@ -76,6 +80,8 @@ class InteractionWorkflow:
         """From a verdict to an answer. What stands in the way of one is named."""
         try:
             self._verdict = await judging
+            if self._verdict.asks_for_proof:
+                await self._ask_for_proof()
             resolution = await self._ask_a_person_if_needed()
             if resolution is not None and resolution.continues:
                 return await self._go_on(self._correct(resolution))
@@ -93,6 +99,28 @@ class InteractionWorkflow:
         """Returns as soon as an answer is stored in Postgres, which is where its words are."""
         await workflow.wait_condition(lambda: self._answered is not None)
         return self._answered or InteractionStatus.FAILED
+
+    @workflow.update(name=ids.PROVEN_UPDATE, description="Look whether the code was given back; waits for the answer.")
+    async def proven(self) -> InteractionStatus:
+        """Returns as soon as the answer that follows is stored. Being told for nothing costs a look."""
+        self._told = True
+        await workflow.wait_condition(lambda: self._answered not in {None, InteractionStatus.WAITING_FOR_CUSTOMER})
+        return self._answered or InteractionStatus.FAILED
+
+    async def _ask_for_proof(self) -> None:
+        """Waits until the customer proved who they are, or the code is over. Then there is another verdict."""
+        while self._verdict.asks_for_proof and self._start.mode is Mode.LIVE:
+            asked = await self._send_code()
+            await start_deliveries(self._start.organisation, asked.starts)
+            if asked.wait is None:  # no way to ask: a person finds out
+                return
+            self._answered = InteractionStatus.WAITING_FOR_CUSTOMER
+            self._mark(InteractionStatus.WAITING_FOR_CUSTOMER)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._told, timeout=asked.wait, timeout_summary="for the code")
+            self._told = False
+            self._verdict = await self._look_for_proof()
+        self._answered = None
 
     async def _ask_a_person_if_needed(self) -> Resolution | None:
         if not self._verdict.needs_a_person or self._start.mode is Mode.SHADOW:
@@ -164,6 +192,22 @@ class InteractionWorkflow:
 
     async def _judge(self) -> Verdict:
         return await workflow.execute_local_activity_method(DecisionActivities.judge, self._start, **options.STEP)
+
+    async def _send_code(self) -> AskedForProof:
+        return await workflow.execute_local_activity_method(
+            ProofActivities.ask, AskForProofInput(interaction=self._start), summary="send a code", **options.STEP
+        )
+
+    async def _look_for_proof(self) -> Verdict:
+        request = ProofInput(
+            interaction=self._start,
+            at=workflow.now(),
+            corrections=len(self._corrected_by),
+            handoff_id=self._corrected_by[-1] if self._corrected_by else None,
+        )
+        return await workflow.execute_local_activity_method(
+            ProofActivities.look, request, summary="was the code given back?", **options.STEP
+        )
 
     async def _correct(self, resolution: Resolution) -> Verdict:
         """A person said what was meant: judged again from there, under the same rules."""

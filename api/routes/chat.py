@@ -1,8 +1,6 @@
 """`POST /chat`: one message in, one decided and explained answer out."""
 
-import re
 import time
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -12,18 +10,16 @@ from api.answers import ChatAnswer, Links, PendingAnswer, for_customer, links
 from api.auth import Caller, CallerDep, Scope
 from api.deps import ServicesDep
 from api.errors import problem
-from api.fields import Body, Key, Message, ObjectId
+from api.fields import Body, Key, Message, ObjectId, SenderBody
 from api.idempotency import new_interaction, request_key
 from api.intake import Taken, take
 from api.meters import MetersDep
 from api.strict_json import StrictRoute
+from api.waiting import wait_of
 from domain.errors import CustomerNotFound, RequestIdReused
 from domain.values import Json, Mode
 
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
-
-MAX_WAIT_S = 60
-_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])", re.ASCII)
 
 
 class ChatRequest(Body):
@@ -35,9 +31,12 @@ class ChatRequest(Body):
     request_id: Key | None = None
     conversation_id: ObjectId | None = None
     agent_id: ObjectId | None = None
+    sender: SenderBody | None = None
+    """Where the customer is known by an address only: then the message counts for what that address is worth."""
 
     def meaning(self) -> Json:
-        return self.model_dump(mode="json", by_alias=True, exclude={"request_id"})
+        left_out = {"request_id", *({"sender"} if self.sender is None else ())}  # as before there were senders
+        return self.model_dump(mode="json", by_alias=True, exclude=left_out)
 
 
 @router.post(
@@ -69,7 +68,7 @@ async def post_chat(
         raise
     waited_s = time.perf_counter() - started
     meters.answered(outcome_of(taken), request.mode, replayed=taken.replayed, waited_s=waited_s)
-    return said(taken, links(services, taken.interaction), to_customer=caller.customer_id is not None)
+    return said(taken, links(services, taken.interaction), to_customer=caller.sees_as_customer)
 
 
 def check_may_ask(caller: Caller, request: ChatRequest) -> None:
@@ -104,9 +103,3 @@ def outcome_of(taken: Taken) -> str:
     if taken.answer is None:
         return "pending"
     return str((taken.answer.get("decision") or {}).get("outcome") or "none")
-
-
-def wait_of(prefer: str | None, default: timedelta) -> timedelta:
-    """The wait a caller prefers, 0 to 60 s; anything unreadable is the default, as RFC 7240 asks."""
-    found = _WAIT.search(prefer or "")
-    return timedelta(seconds=min(int(found[1]), MAX_WAIT_S)) if found else default

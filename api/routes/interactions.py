@@ -3,23 +3,27 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from api.answers import Links, current_answer, for_customer, links
 from api.auth import Caller, CallerDep, Scope
 from api.deps import Services, ServicesDep
-from api.fields import Instant, Key, ObjectId, Page
+from api.fields import Body, Code, Instant, Key, ObjectId, Page
+from api.proving import prove, send_again, visible
 from api.strict_json import StrictRoute
+from api.waiting import wait_of
 from domain.answer import Answer
-from domain.errors import InteractionNotFound
+from domain.assurance import Assurance
 from domain.interaction import InteractionStatus
 from domain.values import ConversationId, CustomerId, Intent, InteractionId, Json, Mode, Value
 from schema.interactions import Interaction, InteractionFilters, InteractionRepository
 from schema.session import Session
 
 router = APIRouter(prefix="/interactions", tags=["interactions"], route_class=StrictRoute)
+
+InteractionPath = Annotated[ObjectId, Path(alias="interactionId")]
 
 
 class InteractionSummary(Value):
@@ -62,6 +66,8 @@ class InteractionDetail(Answer):
     created_at: Instant
     answered_at: Instant | None = None
     finished_at: Instant | None = None
+    assurance: Assurance
+    """How it is known that the customer asks."""
     timeline: tuple[Moment, ...] = ()
     links: Links
 
@@ -108,14 +114,14 @@ async def list_interactions(
     summary="One interaction, with everything that led to its answer",
 )
 async def get_interaction(
-    interaction_id: Annotated[ObjectId, Path(alias="interactionId")], caller: CallerDep, services: ServicesDep
+    interaction_id: InteractionPath, caller: CallerDep, services: ServicesDep
 ) -> InteractionDetail | JSONResponse:
     """A key that only sends in reads what it sent by the id it was given, which cannot be guessed; it lists nothing. A
     customer reads what was said, and how it stands."""
     caller.need(Scope.OPERATOR, Scope.AUDITOR, Scope.INGEST, Scope.CUSTOMER)
     async with services.db.transaction(caller.organisation) as session:
         detail = await _detail(services, session, caller, InteractionId(interaction_id))
-    if caller.customer_id is None:
+    if not caller.sees_as_customer:
         return detail
     return JSONResponse(for_customer(detail.model_dump(mode="json")))
 
@@ -124,9 +130,7 @@ async def _detail(
     services: Services, session: Session, caller: Caller, interaction_id: InteractionId
 ) -> InteractionDetail:
     interactions = InteractionRepository(session)
-    interaction = await interactions.get(interaction_id)
-    if caller.is_other(interaction.customer_id) or (caller.customer_id and interaction.mode is not Mode.LIVE):
-        raise InteractionNotFound("no such interaction")
+    interaction = await visible(session, caller, interaction_id)
     answer = await current_answer(session, interaction)
     timeline = await interactions.timeline(interaction.id)
     return InteractionDetail(
@@ -135,9 +139,52 @@ async def _detail(
         created_at=interaction.created_at,
         answered_at=interaction.answered_at,
         finished_at=interaction.finished_at,
+        assurance=interaction.assurance,
         timeline=tuple(Moment.model_validate(entry, from_attributes=True) for entry in timeline),
         links=links(services, interaction),
     )
+
+
+class VerifyBody(Body):
+    """What the customer gives back."""
+
+    code: Code
+
+
+class SentAgain(Value):
+    """The same code is on its way once more."""
+
+    interaction_id: str
+    sends_left: int
+
+
+@router.post(
+    "/{interactionId}/verify",
+    response_model=InteractionDetail,
+    summary="Give back the code that proves who asks",
+    responses={404: {}, 409: {}},
+)
+async def verify_interaction(
+    interaction_id: InteractionPath,
+    body: VerifyBody,
+    caller: CallerDep,
+    services: ServicesDep,
+    prefer: Annotated[str | None, Header()] = None,
+) -> InteractionDetail | JSONResponse:
+    """The request then goes on by itself; waits for what becomes of it up to `Prefer: wait=N` seconds. The right code
+    again answers again, the same wrong one counts once, and five different wrong ones end it."""
+    caller.need(Scope.INGEST, Scope.CUSTOMER)
+    wait = wait_of(prefer, services.chat_wait)
+    await prove(services, caller, InteractionId(interaction_id), body.code, wait=wait)
+    return await get_interaction(interaction_id, caller, services)
+
+
+@router.post("/{interactionId}/code", status_code=202, summary="Send the code again", responses={404: {}, 409: {}})
+async def send_code_again(interaction_id: InteractionPath, caller: CallerDep, services: ServicesDep) -> SentAgain:
+    """The same code, good for as long as before; after 30 seconds, and twice at most."""
+    caller.need(Scope.INGEST, Scope.CUSTOMER)
+    left = await send_again(services, caller, InteractionId(interaction_id))
+    return SentAgain(interaction_id=interaction_id, sends_left=left)
 
 
 def _own(filters: InteractionFilters, customer_id: CustomerId) -> InteractionFilters:

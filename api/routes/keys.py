@@ -9,7 +9,7 @@ from pydantic import Field
 from api import keys
 from api.auth import CallerDep, KeyScope, Scope
 from api.deps import ServicesDep
-from api.fields import Body, Instant, Name, ObjectId, Page
+from api.fields import Body, Flag, Instant, Name, ObjectId, Page
 from api.idempotency import TakesNoKey
 from api.strict_json import StrictRoute
 from domain.values import Value
@@ -28,6 +28,8 @@ class IssueKeyBody(Body):
     name: Name
     scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=10)]
     expires_at: Instant | None = None
+    vouches: Flag = True
+    """False for a key that lies open, as in a page's script: whoever it names as the customer proves it first."""
 
 
 class RotateKeyBody(Body):
@@ -52,6 +54,10 @@ class ShownKey(Value):
     """The key that was issued in its place."""
     last_used_at: Instant | None = None
     """Give or take a minute."""
+    vouches: bool = True
+    """Whether what it passes on counts as coming from the customer it names."""
+    owner: str | None = None
+    """The operator it was issued to: to a quorum they and their keys are one person."""
 
 
 class NewKey(ShownKey):
@@ -68,7 +74,7 @@ class KeyList(Value):
 async def issue_key(body: IssueKeyBody, caller: CallerDep, services: ServicesDep, answer: Response) -> NewKey:
     caller.need(Scope.ADMIN)
     caller.need_proof(services.now())
-    issued, key = await keys.issue(services, caller, body.name, body.scopes, body.expires_at)
+    issued, key = await keys.issue(services, caller, body.name, body.scopes, body.expires_at, vouches=body.vouches)
     return _new(answer, issued, key)
 
 

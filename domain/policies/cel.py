@@ -31,6 +31,7 @@ _VARIABLES = {
     "actions": cel.Type.List(cel.Type.STRING),
     "consequences": cel.Type.INT,
     "amount": cel.Type.INT,
+    "customer.identity": cel.Type.STRING,
     "customer.plan": cel.Type.STRING,
     "customer.status": cel.Type.STRING,
     "customer.language": cel.Type.STRING,

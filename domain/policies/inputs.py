@@ -72,6 +72,7 @@ def inputs_of(
         "now": facts.now,
     }
     variables.update({f"customer.{name}": value for name, value in account.items()})
+    variables["customer.identity"] = facts.identity.kind.value
     variables.update({f"history.{name}": getattr(facts.history, name) for name in History.model_fields})
     return Inputs.of(variables)
 

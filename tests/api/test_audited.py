@@ -134,6 +134,11 @@ NOT_BY_THE_ROUTE = {
     ("post", "/codec/decode"): "tests/api/test_codec.py",
     ("post", "/customers/{customerId}/tokens"): "tests/api/test_customer_tokens.py",
     ("delete", "/customers/{customerId}/tokens"): "tests/api/test_customer_tokens.py",
+    ("post", "/customers/{customerId}/channels"): "tests/api/test_channels.py",
+    ("post", "/customers/{customerId}/channels/{channelId}/verify"): "tests/api/test_channels.py",
+    ("delete", "/customers/{customerId}/channels/{channelId}"): "tests/api/test_channels.py",
+    ("post", "/interactions/{interactionId}/verify"): "tests/e2e/test_identity.py",
+    ("post", "/interactions/{interactionId}/code"): "tests/e2e/test_identity.py",
 }
 BEFORE = {
     "/handoffs/{handoffId}/release": ("release", "claim"),

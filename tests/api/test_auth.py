@@ -80,6 +80,9 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/interactions"): ("/interactions", None, {"operator", "auditor", "customer"}),
     ("get", "/interactions/{interactionId}"): (
         "/interactions/int_missing0", None, {"ingest", "operator", "auditor", "customer"}),
+    ("post", "/interactions/{interactionId}/verify"): (
+        "/interactions/int_missing0/verify", {"code": "000000"}, {"ingest", "customer"}),
+    ("post", "/interactions/{interactionId}/code"): ("/interactions/int_missing0/code", None, {"ingest", "customer"}),
     ("put", "/customers/{customerId}"): ("/customers/cust_scopes", CUSTOMER, {"builder"}),
     ("get", "/customers/{customerId}"): ("/customers/cust_scopes", None, {"operator", "builder", "auditor"}),
     ("get", "/customers/{customerId}/invoices"): (
@@ -153,6 +156,14 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("get", "/holds"): ("/holds", None, {"auditor"}),
     ("get", "/holds/{holdId}"): ("/holds/hld_missing0", None, {"auditor"}),
     ("post", "/holds/{holdId}/release"): ("/holds/hld_missing0/release", {"note": "x"}, {"admin"}),
+    ("get", "/customers/{customerId}/channels"): (
+        "/customers/cust_scopes/channels", None, {"ingest", "operator", "auditor"}),
+    ("post", "/customers/{customerId}/channels"): (
+        "/customers/cust_scopes/channels", {"kind": "email", "address": "x@example.com"}, {"ingest"}),
+    ("post", "/customers/{customerId}/channels/{channelId}/verify"): (
+        "/customers/cust_scopes/channels/chn_missing0/verify", {"code": "000000"}, {"ingest"}),
+    ("delete", "/customers/{customerId}/channels/{channelId}"): (
+        "/customers/cust_scopes/channels/chn_missing0", None, {"ingest"}),
     ("get", "/keys"): ("/keys", None, {"admin"}),
     ("post", "/keys"): ("/keys", {"name": "of the table", "scopes": ["ingest"]}, {"admin"}),
     ("post", "/keys/{keyId}/rotate"): ("/keys/key_missing0/rotate", {}, {"admin"}),

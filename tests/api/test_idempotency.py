@@ -293,6 +293,7 @@ REFUSE_ONE = {
     *("/webhooks", "/webhooks/{webhookId}/rotate", "/webhooks/{webhookId}/test", "/keys", "/keys/{keyId}/rotate"),
     *("/handoffs/{handoffId}/notes", "/handoffs/{handoffId}/links"),
     *("/operators", "/operators/{operatorId}/reset", "/session", "/customers/{customerId}/tokens", "/holds"),
+    "/customers/{customerId}/channels",
 }
 REPEATABLE = {
     *("/handoffs/{handoffId}/" + verb for verb in ("claim", "release", "reassign", "priority", "presence")),
@@ -300,6 +301,8 @@ REPEATABLE = {
     *("/conversations/{conversationId}/" + verb for verb in ("takeover", "release", "close")),
     *("/deliveries/{deliveryId}/redrive", "/deliveries/{deliveryId}/discard", "/dead-letters/redrive"),
     *("/delivery-reports", "/notifications/{notificationId}/read", "/calendars/{calendarId}/due"),
+    *("/interactions/{interactionId}/verify", "/interactions/{interactionId}/code"),
+    "/customers/{customerId}/channels/{channelId}/verify",
     *("/approvals/{token}", "/codec/decode", "/session/step-up", "/session/password"),
     "/holds/{holdId}/release",
 }

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.routes.chat import wait_of
+from api.waiting import wait_of
 from tests.api.conftest import Api
 
 DEFAULT = timedelta(seconds=10)

@@ -13,6 +13,7 @@ from api.auth import key_hash
 from domain.values import CustomerId, InteractionId, OrganisationId
 from domain.webhook import NewNotification, NotificationKind
 from schema.api_keys import ApiKeyRepository
+from schema.channels import ChannelRepository
 from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.notifications import NotificationRepository
 from schema.page import Position, encode
@@ -130,7 +131,8 @@ async def _behind_the_door(api: Api, organisation: OrganisationId, customer: str
         await deliveries.mark(delivery, DeliveryStatus.DELIVERED, now)
         await NotificationRepository(session).notify(NewNotification(NotificationKind.PING, "whk_1", now))
         notification = (await NotificationRepository(session).list("ana")).items[0].id
-    return {"deliveryId": delivery, "notificationId": notification}
+        channel = await ChannelRepository(session).add(CustomerId(customer), "email", word, "ana", now)
+    return {"deliveryId": delivery, "notificationId": notification, "channelId": channel.id}
 
 
 @dataclass(frozen=True)

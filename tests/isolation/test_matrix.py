@@ -2,9 +2,12 @@
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
+from domain.values import CustomerId
+from schema.channels import ChannelRepository
 from tests.api.test_auth import ALLOWED, CUSTOMER
 from tests.api.wire import problem_of
 from tests.isolation.conftest import Street
@@ -73,7 +76,7 @@ async def test_T1_everybody_gets_what_the_table_says_and_foreign_is_as_missing(
         for whose, named_ids in chosen(door, operation, street.ours, street.theirs):
             ids = named_ids
             if operation in ENDS and whose == "own" and may(door, operation):
-                ids = dict([await another(street, door, operation)])
+                ids = {**named_ids, **dict([await another(street, door, operation)])}
             url = street.ours.path(template, ids) + (f"?{query}" if query else "")
             sent = body and {**body, **{name: ids[name] for name in body if name in ids}}
             answer = await street.api.http.request(method, url, json=sent, headers=door.headers)
@@ -89,6 +92,7 @@ ENDS = {
     ("delete", "/keys/{keyId}"): "keyId",
     ("post", "/keys/{keyId}/rotate"): "keyId",
     ("post", "/customers/{customerId}/erase"): "customerId",
+    ("delete", "/customers/{customerId}/channels/{channelId}"): "channelId",
 }
 """What is not there afterwards, or not as it was: each caller has one of its own to try it on."""
 
@@ -100,6 +104,12 @@ async def another(street: Street, door: Door, operation: Operation) -> tuple[str
         hook = {"url": "https://example.com/", "eventTypes": ["ping"]}
         return name, str((await http.post("/webhooks", json=hook, headers=door.headers)).json()["id"])
     word = f"cust_{secrets.token_hex(8)}"
+    if name == "channelId":
+        assert door.organisation is not None
+        mine = street.theirs if door.organisation == THEIRS else street.ours
+        async with street.api.house.db.transaction(door.organisation) as session:
+            whose = CustomerId(mine.objects["customerId"])
+            return name, (await ChannelRepository(session).add(whose, "email", word, "ana", datetime.now(UTC))).id
     if name == "keyId":
         key = {"name": word, "scopes": ["ingest"]}
         return name, str((await http.post("/keys", json=key, headers=door.headers)).json()["id"])

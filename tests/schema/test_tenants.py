@@ -24,6 +24,8 @@ from schema.approvals import ApprovalRepository, NewLink
 from schema.audit import AuditEvent, AuditRepository
 from schema.base import METADATA, new_id
 from schema.calendars import CalendarRepository, NewCalendar
+from schema.channels import ChannelRepository
+from schema.codes import CodeRepository
 from schema.consents import ConsentRepository
 from schema.conversations import ConversationRepository
 from schema.customer_tokens import CustomerTokenRepository
@@ -80,9 +82,9 @@ APPEND_ONLY = (
 )
 
 
-FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens"}
-"""A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over:
-none records what was done."""
+FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens", "customer_channels"}
+"""A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over, an
+address a customer does not use any more: none records what was done."""
 
 
 async def something_in_every_table(db: Database, organisation: OrganisationId) -> None:
@@ -92,6 +94,8 @@ async def something_in_every_table(db: Database, organisation: OrganisationId) -
         await ApiKeyRepository(session).issue("ci", {"admin"}, organisation.encode(), NOW)
         await _somebody_signed_in(session)
         office = Calendar(id="office", opening_hours="Mo-Fr 09:00-17:00")
+        channel = await ChannelRepository(session).add(ANNA, "email", "hash", "ci", NOW)
+        await CodeRepository(session).ask(ANNA, channel.id, None, bound="b", nonce=b"n", at=NOW, expires_at=NOW)
         await CalendarRepository(session).publish(NewCalendar(office), by="ci", at=NOW)
         await WakeRepository(session).wake((await handoff(session)).id, NOW)
         await RestoredRepository(session).lose("interaction:lost", acted=True, at=NOW)
