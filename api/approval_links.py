@@ -20,10 +20,10 @@ from domain.errors import ApprovalStale, Conflict, HandoffNotFound, RequestInval
 from domain.facts import Facts
 from domain.handoff import HandoffDecision, HandoffKind
 from domain.values import HandoffId
-from schema.approvals import ApprovalRepository, NewLink
+from schema.approvals import ApprovalRepository, NewLink, raised_by
 from schema.audit import AuditEvent, AuditRepository
 from schema.handoffs import Handoff, HandoffRepository
-from schema.operators import scopes_of
+from schema.operators import approver_of
 from schema.session import Session
 
 FORM = "application/x-www-form-urlencoded"
@@ -80,7 +80,7 @@ async def create_link(
         at = services.now().replace(microsecond=0)
         handoff = await HandoffRepository(session).lock(handoff_id)
         # Also of the caller: on its own machine a stack knows callers that have no key, and so no link.
-        person = Approver(approver, await scopes_of(session, approver, at))
+        person = await approver_of(session, approver, at)
         if not person.scopes & {Scope.OPERATOR, Scope.ADMIN}:
             raise RequestInvalid("there is no operator with a key of this name", fields=["approver"])
         if handoff.kind is not HandoffKind.APPROVAL or handoff.decision is not None or handoff.is_over(at):
@@ -149,16 +149,15 @@ async def _on_the_table(services: Services, session: Session, link: ApprovalLink
 
 async def _person(services: Services, session: Session, link: ApprovalLink) -> Approver:
     """With the rights of now: what was taken from a person since takes the link with it."""
-    scopes = await scopes_of(session, link.approver, services.now())
-    if not scopes & {Scope.OPERATOR, Scope.ADMIN}:
+    person = await approver_of(session, link.approver, services.now())
+    if not person.scopes & {Scope.OPERATOR, Scope.ADMIN}:
         raise _over()
-    return Approver(link.approver, scopes)
+    return person
 
 
 async def _check(services: Services, session: Session, handoff: Handoff, person: Approver) -> None:
     needed = services.approvals.requirements(handoff.proposed, services.rules.tools)
-    raised_by = [r.actor for r in await ApprovalRepository(session).revisions(handoff.id) if r.raises]
-    check_may_approve(needed, person, raised_by)
+    check_may_approve(needed, person, raised_by(await ApprovalRepository(session).revisions(handoff.id)))
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -23,7 +23,7 @@ from domain.handoff import HandoffDecision, HandoffKind
 from domain.proposal import ProposedAction
 from domain.signing_in import STEP_UP
 from domain.values import HandoffId, Json, OrganisationId
-from schema.approvals import ApprovalRepository
+from schema.approvals import ApprovalRepository, raised_by
 from schema.audit import AuditEvent, AuditRepository
 from schema.corrections import check_correctable
 from schema.decided import tell_of_decision, told_of_decision
@@ -135,9 +135,7 @@ class Table:
             raise ApprovalStale("this is not what is on the table now", handoff_id=self.handoff.id)
         before = self.handoff
         if yes.edits and not edited_before:
-            self.handoff = await edit(
-                self._services, self._session, before, yes.edits, self._voice.person.name, self._at
-            )
+            self.handoff = await edit(self._services, self._session, before, yes.edits, self._voice.person, self._at)
         self._check_proof()
         try:
             needed = await self._check_person()
@@ -171,17 +169,18 @@ class Table:
 
     async def _check_person(self) -> tuple[Requirement, ...]:
         needed = self._requirements()
-        raised_by = [r.actor for r in await self._approvals.revisions(self.handoff.id) if r.raises]
-        check_may_approve(needed, self._voice.person, raised_by)
+        raised = raised_by(await self._approvals.revisions(self.handoff.id))
+        check_may_approve(needed, self._voice.person, raised)
         return needed
 
     async def _give(self, yes: Yes, needed: Sequence[Requirement]) -> Decided | None:
         person, handoff = self._voice.person, self.handoff
         fresh = await self._approvals.give(
-            handoff, person.name, tuple(person.scopes), via=self._voice.via, note=yes.note, at=self._at
-        )
+            handoff, person.name, tuple(person.scopes), via=self._voice.via, note=yes.note, at=self._at,
+            person=person.owner,
+        )  # fmt: skip
         given = await self._approvals.given(handoff.id, handoff.digest)
-        if is_enough(needed, [Approver(g.approver, frozenset(g.scopes)) for g in given]):
+        if is_enough(needed, [Approver(g.approver, frozenset(g.scopes), g.person) for g in given]):
             words = {"note": yes.note} if yes.note else None
             return await self._decide(HandoffDecision.APPROVED, words, handoff.digest)
         if fresh:

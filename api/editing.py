@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from api.deps import Services
-from domain.approval import approval_digest, proposed_actions
+from domain.approval import Approver, approval_digest, proposed_actions
 from domain.calls import canonical
 from domain.errors import Conflict
 from domain.facts import Facts
@@ -28,7 +28,7 @@ async def facts_now(services: Services, session: Session, customer_id: CustomerI
 
 
 async def edit(
-    services: Services, session: Session, before: Handoff, edits: Sequence[ProposedAction], by: str, at: datetime
+    services: Services, session: Session, before: Handoff, edits: Sequence[ProposedAction], by: Approver, at: datetime
 ) -> Handoff:
     """The locked handoff with other arguments on the table, or as it was if they say the same. `EditRefused` if the
     rules refuse them or facts do not back them."""
@@ -57,7 +57,7 @@ def is_made(
 
 
 async def _put_on_the_table(
-    session: Session, before: Handoff, revised: Revised, facts: Facts, by: str, at: datetime
+    session: Session, before: Handoff, revised: Revised, facts: Facts, by: Approver, at: datetime
 ) -> Handoff:
     decision = revised.decision
     interaction = await InteractionRepository(session).get(before.interaction_id)
@@ -76,9 +76,10 @@ async def _put_on_the_table(
     digest = approval_digest(interaction.id, interaction.customer_id, decision, before.expires_at)
     proposed, changes = proposed_actions(decision), [c.model_dump(mode="json") for c in revised.changes]
     await ApprovalRepository(session).revise(
-        before, decision_id, digest, proposed=proposed, changes=changes, raises=revised.raises, by=by, at=at
-    )
+        before, decision_id, digest, proposed=proposed, changes=changes, raises=revised.raises, by=by.name, at=at,
+        person=by.owner,
+    )  # fmt: skip
     fields = sorted({f"{change.tool}.{change.field}" for change in revised.changes})
     details = {"digest": digest, "fields": fields, "raises": revised.raises}
-    await AuditRepository(session).append(AuditEvent(at, by, "handoff.revised", before.id, details))
+    await AuditRepository(session).append(AuditEvent(at, by.name, "handoff.revised", before.id, details))
     return replace(before, digest=digest, proposed=tuple(proposed), revision=revision)

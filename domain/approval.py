@@ -37,6 +37,13 @@ class Approver:
 
     name: str
     scopes: frozenset[str]
+    owner: str | None = None
+    """The operator behind the name, where it is a key's."""
+
+    @property
+    def person(self) -> str:
+        """What a quorum counts: an operator and the keys they hold are one."""
+        return self.owner or self.name
 
 
 class Among(Strict):
@@ -72,7 +79,7 @@ class Requirement(Strict):
 
     def is_met(self, given: Iterable[Approver]) -> bool:
         """One person counts once."""
-        return len({person.name for person in given if self.among.admits(person)}) >= self.need
+        return len({given_by.person for given_by in given if self.among.admits(given_by)}) >= self.need
 
 
 class ApprovalRule(Requirement):
@@ -126,7 +133,7 @@ def check_may_approve(requirements: Sequence[Requirement], person: Approver, rai
     proposed: nobody approves that alone."""
     if not any(requirement.among.admits(person) for requirement in requirements):
         raise NotAnApprover("others decide about this", reason="not_named")
-    if person.name in set(raised_by):
+    if {person.name, person.person} & set(raised_by):
         raise NotAnApprover("who asked for more does not approve it", reason="self_approval")
 
 

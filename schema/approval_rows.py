@@ -1,5 +1,6 @@
 """The tables of approvals: yeses, edits of what is proposed, and links that let one person say one word."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +34,7 @@ class HandoffRevisionRow(OrganisationRow, table=True):
     raises: bool
     actor: str
     at: datetime = Field(sa_type=UtcTime)
+    person: str | None
 
 
 class HandoffApprovalRow(OrganisationRow, table=True):
@@ -46,6 +48,7 @@ class HandoffApprovalRow(OrganisationRow, table=True):
     via: str
     note: str | None
     at: datetime = Field(sa_type=UtcTime)
+    person: str | None
 
 
 class HandoffLinkRow(OrganisationRow, table=True):
@@ -75,6 +78,13 @@ class Revision:
     """It asks for more money: whoever did that does not approve this handoff."""
     actor: str
     at: datetime
+    person: str | None = None
+    """The operator behind the actor, where that is a key."""
+
+
+def raised_by(revisions: Iterable[Revision]) -> frozenset[str]:
+    """Who asked for more money, under every name they go by."""
+    return frozenset(name for r in revisions if r.raises for name in (r.actor, r.person) if name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,8 @@ class GivenApproval:
     """`key`, or `link`."""
     note: str | None
     at: datetime
+    person: str | None = None
+    """The operator behind the approver, where that is a key."""
 
 
 @dataclass(frozen=True, slots=True)

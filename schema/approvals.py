@@ -8,25 +8,25 @@ from sqlalchemy import text
 
 from domain.errors import ApprovalStale
 from domain.values import DecisionId, HandoffId, Json
-from schema.approval_rows import GivenApproval, NewLink, Revision
+from schema.approval_rows import GivenApproval, NewLink, Revision, raised_by
 from schema.base import json_values
 from schema.decisions import DecisionRepository, RecordedDecision
 from schema.handoff_rows import Handoff, stage_of
 from schema.handoffs import change, event
 from schema.session import Session
 
-__all__ = ["ApprovalRepository", "GivenApproval", "NewLink", "Revision"]
+__all__ = ["ApprovalRepository", "GivenApproval", "NewLink", "Revision", "raised_by"]
 
 _GIVE = text(
     """
-    INSERT INTO handoff_approvals (organisation, handoff_id, digest, approver, scopes, via, note, at)
-    VALUES (:organisation, :handoff_id, :digest, :approver, CAST(:scopes AS varchar[]), :via, :note, :at)
+    INSERT INTO handoff_approvals (organisation, handoff_id, digest, approver, scopes, via, note, at, person)
+    VALUES (:organisation, :handoff_id, :digest, :approver, CAST(:scopes AS varchar[]), :via, :note, :at, :person)
     ON CONFLICT (organisation, handoff_id, digest, approver) DO NOTHING
     """
 )
 _GIVEN = text(
     """
-    SELECT approver, scopes, via, note, at FROM handoff_approvals
+    SELECT approver, scopes, via, note, at, person FROM handoff_approvals
     WHERE organisation = :organisation AND handoff_id = :handoff_id AND digest = :digest ORDER BY at, approver
     """
 )
@@ -40,14 +40,14 @@ _NEXT = change("revision = revision + 1", "decision IS NULL AND revision = :revi
 _REVISE = text(
     """
     INSERT INTO handoff_revisions (organisation, handoff_id, revision, decision_id, stage, from_digest, digest,
-                                   proposed, changes, raises, actor, at)
+                                   proposed, changes, raises, actor, at, person)
     VALUES (:organisation, :handoff_id, :revision, :decision_id, :stage, :from_digest, :digest, :proposed, :changes,
-            :raises, :actor, :at)
+            :raises, :actor, :at, :person)
     """
 ).bindparams(*json_values("proposed", "changes"))
 _REVISIONS = text(
     """
-    SELECT revision, from_digest, digest, proposed, changes, raises, actor, at FROM handoff_revisions
+    SELECT revision, from_digest, digest, proposed, changes, raises, actor, at, person FROM handoff_revisions
     WHERE organisation = :organisation AND handoff_id = :handoff_id ORDER BY revision
     """
 )
@@ -78,10 +78,11 @@ class ApprovalRepository:
         self._session = session
 
     async def give(
-        self, handoff: Handoff, approver: str, scopes: Sequence[str], *, via: str, note: str | None, at: datetime
-    ) -> bool:
+        self, handoff: Handoff, approver: str, scopes: Sequence[str], *, via: str, note: str | None, at: datetime,
+        person: str | None = None,
+    ) -> bool:  # fmt: skip
         """A yes to what is on the table. False if this person had said so before: the first word stands."""
-        values = {"scopes": sorted(scopes), "via": via, "note": note, "at": at}
+        values = {"scopes": sorted(scopes), "via": via, "note": note, "at": at, "person": person}
         made = await self._session.run(_GIVE, handoff_id=handoff.id, digest=handoff.digest, approver=approver, **values)
         return made == 1
 
@@ -94,7 +95,7 @@ class ApprovalRepository:
     async def given(self, handoff_id: HandoffId, digest: str) -> tuple[GivenApproval, ...]:
         """Every yes to exactly this, in order."""
         rows = await self._session.all(_GIVEN, handoff_id=handoff_id, digest=digest)
-        return tuple(GivenApproval(r.approver, tuple(r.scopes), r.via, r.note, r.at) for r in rows)
+        return tuple(GivenApproval(r.approver, tuple(r.scopes), r.via, r.note, r.at, r.person) for r in rows)
 
     async def revise(
         self,
@@ -107,6 +108,7 @@ class ApprovalRepository:
         raises: bool,
         by: str,
         at: datetime,
+        person: str | None = None,
     ) -> None:
         """Other arguments are on the table from now on; a yes to the former ones counts no longer."""
         revision = handoff.revision + 1
@@ -126,6 +128,7 @@ class ApprovalRepository:
             raises=raises,
             actor=by,
             at=at,
+            person=person,
         )
 
     async def decision(self, handoff: Handoff) -> RecordedDecision | None:
@@ -139,7 +142,17 @@ class ApprovalRepository:
         """Every edit, in order."""
         rows = await self._session.all(_REVISIONS, handoff_id=handoff_id)
         return tuple(
-            Revision(r.revision, r.from_digest, r.digest, tuple(r.proposed), tuple(r.changes), r.raises, r.actor, r.at)
+            Revision(
+                r.revision,
+                r.from_digest,
+                r.digest,
+                tuple(r.proposed),
+                tuple(r.changes),
+                r.raises,
+                r.actor,
+                r.at,
+                r.person,
+            )
             for r in rows
         )
 

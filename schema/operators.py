@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, Column, Index, String, UniqueConstraint, text
 from sqlmodel import Field
 
+from domain.approval import Approver
 from domain.errors import Conflict, OperatorNotFound
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
@@ -48,12 +49,13 @@ class Operator:
 _COLUMNS = ", ".join(Operator.__dataclass_fields__)
 _SCOPES = text(
     """
-    SELECT scopes FROM api_keys
+    SELECT scopes, owner, created_at FROM api_keys
     WHERE organisation = :organisation AND name = :name AND revoked_at IS NULL
         AND (expires_at IS NULL OR expires_at > :at)
     UNION ALL
-    SELECT scopes FROM operators WHERE organisation = :organisation AND id = :name AND disabled_at IS NULL
-    LIMIT 1
+    SELECT scopes, id, created_at FROM operators
+    WHERE organisation = :organisation AND id = :name AND disabled_at IS NULL
+    ORDER BY created_at DESC LIMIT 1
     """
 )
 _ADD = text(
@@ -97,6 +99,12 @@ async def scopes_of(session: Session, name: str, at: datetime) -> frozenset[str]
     if there is none, or not any more."""
     row = await session.first(_SCOPES, name=name, at=at)
     return frozenset() if row is None else frozenset(row.scopes)
+
+
+async def approver_of(session: Session, name: str, at: datetime) -> Approver:
+    """The person of this name as one who approves: whose key it is, and what they may do at `at`."""
+    row = await session.first(_SCOPES, name=name, at=at)
+    return Approver(name, frozenset()) if row is None else Approver(name, frozenset(row.scopes), row.owner)
 
 
 class OperatorRepository:

@@ -168,7 +168,8 @@ async def _decide(
     services: Services, meters: Meters, caller: Caller, handoff_id: str, word: Yes | Ending
 ) -> HandoffDetail:
     caller.need(Scope.OPERATOR)
-    person, via = Approver(caller.name, frozenset(caller.scopes)), "session" if caller.session else "key"
+    person = Approver(caller.name, frozenset(caller.scopes), caller.owner)
+    via = "session" if caller.session else "key"
     voice = Voice(caller.organisation, person, via, has_proof=caller.has_proof(services.now()))
     record = await decide(services, meters, voice, HandoffId(handoff_id), word)
     return await shown_detail(services, caller.organisation, record.id)
