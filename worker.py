@@ -25,6 +25,7 @@ from activities.decisions import DecisionActivities
 from activities.deliveries import DeliveryActivities
 from activities.erasures import ErasureActivities
 from activities.handoffs import HandoffActivities
+from activities.judging import Judging
 from activities.proofs import ProofActivities
 from activities.replies import ReplyActivities
 from activities.retention import RetentionActivities
@@ -143,13 +144,14 @@ def build_worker(
     """A worker with every activity plugged in. The client carries converter and sandbox."""
     tools, now_, points = parts.tools, parts.now, parts.failpoints
     id_key = settings.id_key.get_secret_value().encode()
-    decisions = DecisionActivities(db, intents=parts.intents, book=parts.book, agent=parts.agent, tools=tools, now=now_)
+    judging = Judging(intents=parts.intents, book=parts.book, agent=parts.agent, tools=tools, now=now_)
+    decisions = DecisionActivities(db, judging=judging, now=now_)
     calls = ToolActivities(db, tools=tools, mail=parts.mail, extra=parts.extra, now=now_, failpoints=points)
     replies = ReplyActivities(db, tools=tools, now=now_, failpoints=points)
     handoffs = HandoffActivities(db, tools=tools, now=now_)
     clocks = ClockActivities(db, failpoints=points)
     carriers = Carriers(tools, parts.mail, parts.webhooks, parts.chat, parts.secrets, parts.extra, now_, id_key)
-    proofs = ProofActivities(db, decisions=decisions, tools=tools, id_key=id_key, now=now_)
+    proofs = ProofActivities(db, judging=judging, tools=tools, id_key=id_key, now=now_)
     rollups = RollupActivities(db, now=now_)
     deliveries = DeliveryActivities(db, carriers=carriers, now=now_, failpoints=points)
     kept = CheckpointFiles(settings.audit_folder)

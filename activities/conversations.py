@@ -28,18 +28,36 @@ async def in_its_conversation(
     session: Session, ref: InteractionRef, interaction: Interaction, decision: Decision, facts: Facts
 ) -> Decision:
     """The decision as it stands, given who answers in the conversation. Shadow looks and changes nothing."""
-    here, why, live = facts.conversation, needs_no_reply(interaction.message), ref.mode is Mode.LIVE
+    here, live = facts.conversation, ref.mode is Mode.LIVE
+    if interaction.proposal is not None:  # nobody wrote: it is no answer, and reopens nothing
+        return await _unless_held(session, interaction, decision, facts, live=live)
+    why = needs_no_reply(interaction.message)
     if live and why is not NoReply.AUTOMATIC and (here.held or here.awaited):
         await TakeoverRepository(session).customer_answered(interaction.conversation_id, interaction.id, facts.now)
-    if here.held:
-        asked = await _ask(session, interaction, facts, live=live, why=why)
-        if asked is not Asked.NOBODY:
-            return taken_over(decision, joined=asked is Asked.JOINED, why=why)
+    held = await _unless_held(session, interaction, decision, facts, live=live, why=why)
+    if held is not decision:
+        return held
     if why and _can_be_left(decision, facts, why):
         return left_unanswered(decision, why)
     if live and here.closed:
         await ConversationRepository(session).reopen(interaction.conversation_id, "customer", facts.now)
     return decision
+
+
+async def _unless_held(
+    session: Session,
+    interaction: Interaction,
+    decision: Decision,
+    facts: Facts,
+    *,
+    live: bool,
+    why: NoReply | None = None,
+) -> Decision:
+    """The very decision, unless a person holds the conversation."""
+    if not facts.conversation.held:
+        return decision
+    asked = await _ask(session, interaction, facts, live=live, why=why)
+    return decision if asked is Asked.NOBODY else taken_over(decision, joined=asked is Asked.JOINED, why=why)
 
 
 async def kept_still(session: Session, record: Record, now: datetime) -> str | None:

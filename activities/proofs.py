@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from temporalio import activity
 
-from activities.decisions import DecisionActivities
 from activities.failures import durable
+from activities.judging import Judging
 from activities.record import Record, read_record
 from domain.correction import correction_in, stage_of_proof
 from domain.decision import Outcome
@@ -41,13 +41,13 @@ class ProofActivities:
         self,
         db: Database,
         *,
-        decisions: DecisionActivities,
+        judging: Judging,
         tools: Mapping[str, AnyTool],
         id_key: bytes,
         now: Callable[[], datetime],
     ) -> None:
         self._db = db
-        self._decisions = decisions
+        self._judging = judging
         self._tools = tools
         self._key = id_key
         self._now = now
@@ -82,7 +82,7 @@ class ProofActivities:
             code = await CodeRepository(session).find(ref.interaction_id)
             if recorded.interaction.finished_at is None and code is not None and code.state is CodeState.PROVEN:
                 return await self._judge_again(session, request, recorded, code)
-            standing = self._decisions.verdict(recorded.decision, ()) if recorded.decision else Verdict()
+            standing = self._judging.verdict(recorded.decision, ()) if recorded.decision else Verdict()
             if recorded.interaction.finished_at is not None:  # somebody ended it, as an erasure does
                 return standing.model_copy(update={"asks_for_proof": False, "passed_on": True})
             if code is not None and code.state is CodeState.OPEN and request.at < code.expires_at:
@@ -148,12 +148,12 @@ class ProofActivities:
         ref, stage = request.interaction, stage_of_proof(request.corrections)
         judged = await load_recorded(session, ref.interaction_id, stage)
         if judged.decision is not None:
-            return self._decisions.verdict(judged.decision, await self._decisions.standing(session, ref))
+            return self._judging.verdict(judged.decision, await self._judging.standing(session, ref))
         correction = None
         if request.handoff_id is not None:
             handoff = await HandoffRepository(session).get(request.handoff_id)
             correction = correction_in(handoff.resolution) if handoff.decision is HandoffDecision.RESOLVED else None
-        return await self._decisions.decide(session, ref, recorded.interaction, stage, correction, code.bound)
+        return await self._judging.decide(session, ref, recorded.interaction, stage, correction, code.bound)
 
     async def _over(self, session: Session, ref: InteractionRef, code: SentCode | None) -> str:
         """Why a person is asked now. Without a record the address was removed meanwhile."""

@@ -126,7 +126,9 @@ class ReplyActivities:
         done = record.done_before_the_reply(self._tools)
         if outcome is Outcome.ASK_HUMAN:  # shadow only: live opened a handoff instead
             return Draft(InteractionStatus.WAITING_FOR_HUMAN, holding_reply(decision, decision.priority))
-        reply = compose_reply(decision, record.facts, done, intent=decision.intent, draft=None)
+        proposal = record.interaction.proposal
+        draft = proposal.reply if proposal else None
+        reply = compose_reply(decision, record.facts, done, intent=decision.intent, draft=draft)
         issues = verify_reply(reply, Evidence.of(decision, record.facts, done, mode=record.interaction.mode))
         if not issues:
             return Draft(status_of(outcome), reply)

@@ -33,6 +33,7 @@ CODES: dict[str, Code] = {
     "customer_not_found": Code(404, "There is no such customer. The request id is still free."),
     "conversation_not_found": Code(404, "This customer has no such conversation. The request id is still free."),
     "interaction_not_found": Code(404, "There is no such interaction."),
+    "decision_not_found": Code(404, "There is no such decision."),
     "handoff_not_found": Code(404, "There is no such handoff."),
     "calendar_not_found": Code(404, "There is no such calendar, or not in this version."),
     "hold_not_found": Code(404, "There is no such legal hold."),

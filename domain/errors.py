@@ -5,22 +5,12 @@
     │   ├── RequestIdReused       422       same key, another body
     │   └── ApprovalStale         409       the digest is not the one on the table
     ├── NotFound                  404       or it belongs to another organisation: the same answer
-    │   ├── CustomerNotFound
-    │   ├── ConversationNotFound
-    │   ├── InteractionNotFound
-    │   └── HandoffNotFound
+    │   └── CustomerNotFound, ConversationNotFound, InteractionNotFound, DecisionNotFound, HandoffNotFound
     ├── Conflict                  409       somebody else was first
     │   └── HandoffAlreadyDecided
     ├── NotAllowed                401/403
-    │   ├── NotAuthenticated      401
-    │   │   ├── KeyExpired
-    │   │   ├── KeyRevoked
-    │   │   ├── SessionOver
-    │   │   └── SignInFailed
-    │   ├── CsrfRefused           403
-    │   ├── StepUpNeeded          403
-    │   ├── PasswordChangeNeeded  403
-    │   └── ScopeMissing          403
+    │   ├── NotAuthenticated      401       KeyExpired, KeyRevoked, SessionOver, SignInFailed
+    │   └── CsrfRefused, StepUpNeeded, PasswordChangeNeeded, ScopeMissing  403
     ├── DependencyDown            503       repeat safely, after `retry_after`
     └── ToolFailure               inside activities only; each says what is known about the effect
         ├── ToolRefused           it did not happen and will not: do not retry
@@ -77,6 +67,10 @@ class ConversationNotFound(NotFound):
 
 class InteractionNotFound(NotFound):
     code = "interaction_not_found"
+
+
+class DecisionNotFound(NotFound):
+    code = "decision_not_found"
 
 
 class HandoffNotFound(NotFound):

@@ -125,7 +125,7 @@ class DecisionRepository:
 
     async def find(self, interaction_id: InteractionId, stage: str) -> RecordedDecision | None:
         row = await self._session.first(_FIND, interaction_id=interaction_id, stage=stage)
-        return None if row is None else _recorded(row)
+        return None if row is None else read_decision(row)
 
     async def stage_of(self, decision_id: DecisionId) -> str | None:
         row = await self._session.first(_STAGE, id=decision_id)
@@ -133,10 +133,10 @@ class DecisionRepository:
 
     async def list(self, interaction_id: InteractionId) -> tuple[RecordedDecision, ...]:
         """Every stage's decision on this interaction, in order."""
-        return tuple(_recorded(row) for row in await self._session.all(_LIST, interaction_id=interaction_id))
+        return tuple(read_decision(row) for row in await self._session.all(_LIST, interaction_id=interaction_id))
 
 
-def _recorded(row: Record) -> RecordedDecision:
+def read_decision(row: Record) -> RecordedDecision:
     return RecordedDecision(
         id=row.id,
         interaction_id=row.interaction_id,

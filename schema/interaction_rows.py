@@ -10,6 +10,7 @@ from sqlmodel import Field
 from domain.assurance import Assurance
 from domain.decision import Outcome
 from domain.interaction import InteractionStatus
+from domain.proposal import Proposal
 from domain.values import (
     Channel,
     ConversationId,
@@ -66,6 +67,7 @@ class InteractionRow(OrganisationRow, table=True):
     channel: str
     mode: str
     message: str
+    proposal: Json | None = Field(sa_type=JSONB)
     fingerprint: str
     body_fields: Json = Field(sa_type=JSONB)
     workflow_id: str
@@ -109,6 +111,8 @@ class NewInteraction:
     sender: str | None = None
     """The keyed hash of the address it came from, where that is all that is known: then a verified address of this
     customer counts for `channel`, and any other for nothing."""
+    proposal: Proposal | None = None
+    """Given by somebody else's agent; then there is no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +141,14 @@ class Interaction:
     """Why a person must finish it, whatever the agent would do: a code."""
     assurance: Assurance = Assurance.NONE
     """How it is known that the customer asks."""
+    proposal: Proposal | None = None
+    """What somebody else's agent suggests, instead of a message."""
 
 
 COLUMNS = (
     "organisation, id, customer_id, request_id, conversation_id, channel, mode, message, workflow_id, status, intent,"
     " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at, blocked_by,"
-    " assurance"
+    " assurance, proposal"
 )
 
 
@@ -169,4 +175,5 @@ def read_interaction(row: Record) -> Interaction:
         finished_at=row.finished_at,
         blocked_by=row.blocked_by,
         assurance=Assurance(row.assurance),
+        proposal=Proposal.model_validate(row.proposal) if row.proposal else None,
     )

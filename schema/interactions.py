@@ -49,10 +49,11 @@ class Answered:
 _CLAIM = text(
     f"""
     INSERT INTO interactions (organisation, id, customer_id, request_id, conversation_id, channel, mode, message,
-                              fingerprint, body_fields, workflow_id, status, created_at, blocked_by,
+                              fingerprint, body_fields, workflow_id, status, created_at, proposal, blocked_by,
                               assurance)
     SELECT c.organisation, :id, c.id, :request_id, coalesce(v.id, c.conversation_id), :channel, :mode, :message,
            :fingerprint, :body_fields, CAST(:workflow_id AS varchar), 'running', :created_at,
+           CAST(:proposal AS jsonb),
            (SELECT 'restored' FROM lost_requests l
             WHERE l.organisation = :organisation AND l.workflow_id = CAST(:workflow_id AS varchar) AND l.acted),
            CASE WHEN CAST(:sender AS varchar) IS NULL THEN :assurance
@@ -128,6 +129,7 @@ class InteractionRepository:
             created_at=new.created_at,
             assurance=new.assurance,
             sender=new.sender,
+            proposal=None if new.proposal is None else new.proposal.model_dump_json(),
         )
         if row is not None:
             return Claimed(read_interaction(row), created=True)

@@ -34,6 +34,7 @@ PERSONAL = frozenset(
         "interactions.answer",
         "interactions.customer_id",
         "interactions.message",
+        "interactions.proposal",
         "interactions.reply",
         "interactions.request_id",
         "invoices.customer_id",

@@ -31,6 +31,7 @@ EXECUTED = (
     "README.md",
     "docs/reference/http-api.md",
     "docs/how-to/approve-from-curl.md",
+    "docs/how-to/propose-from-your-agent.md",
     "docs/how-to/export-the-audit.md",
     "docs/how-to/sign-in-and-keys.md",
 )

@@ -89,7 +89,7 @@ async def approve_handoff(
     """Consumed once. A stale digest is 409; your own repeat returns the first answer; anybody else's is 409. Where
     several people must say yes, `decision` stays null until they have. Edited arguments are judged again: 422 says why
     not; who asked for more money than was proposed does not approve it."""
-    return await _decide(services, meters, caller, handoff_id, body.yes())
+    return await decide_as(services, meters, caller, handoff_id, body.yes())
 
 
 @router.post("/handoffs/{handoffId}/reject", summary="No", responses={409: {}})
@@ -98,7 +98,7 @@ async def reject_handoff(
 ) -> HandoffDetail:
     """Of an approval: by anybody who may approve it, also after others said yes."""
     words = body.model_dump(mode="json", exclude_none=True)
-    return await _decide(services, meters, caller, handoff_id, Ending(HandoffDecision.REJECTED, words))
+    return await decide_as(services, meters, caller, handoff_id, Ending(HandoffDecision.REJECTED, words))
 
 
 @router.post("/handoffs/{handoffId}/resolve", summary="Answer the customer yourself", responses={409: {}})
@@ -107,7 +107,7 @@ async def resolve_handoff(
 ) -> HandoffDetail:
     """Nothing that was proposed runs. Your words go to the customer as written; or, with `continue` and a
     `correction`, the agent goes on from what you say was meant, under the same rules."""
-    return await _decide(services, meters, caller, handoff_id, Ending(HandoffDecision.RESOLVED, body.words))
+    return await decide_as(services, meters, caller, handoff_id, Ending(HandoffDecision.RESOLVED, body.words))
 
 
 @router.post(
@@ -164,9 +164,10 @@ async def say_approval(token: TokenPath, request: Request, services: ServicesDep
     return Response(shown.model_dump_json(), media_type="application/json")
 
 
-async def _decide(
+async def decide_as(
     services: Services, meters: Meters, caller: Caller, handoff_id: str, word: Yes | Ending
 ) -> HandoffDetail:
+    """The caller's word on a handoff, and how it then stands."""
     caller.need(Scope.OPERATOR)
     person = Approver(caller.name, frozenset(caller.scopes), caller.owner)
     via = "session" if caller.session else "key"

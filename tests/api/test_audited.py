@@ -119,6 +119,10 @@ DID: dict[tuple[str, str], tuple[Given, Any, str]] = {
 """What it is done to, what is sent, and what the audit says then."""
 NOT_BY_THE_ROUTE = {
     ("post", "/chat"): "the worker records how the interaction ended",
+    ("post", "/proposals"): "the worker records how the interaction ended",
+    ("post", "/decisions/{decisionId}/approve"): "as the handoff's: tests/e2e/test_proposals.py",
+    ("post", "/decisions/{decisionId}/reject"): "as the handoff's: tests/e2e/test_proposals.py",
+    ("post", "/decisions/evaluate"): "computes",
     ("post", "/calendars/{calendarId}/due"): "computes",
     ("post", "/delivery-reports"): "on record as what became of the delivery: tests/api/test_reports.py",
     ("post", "/handoffs/{handoffId}/presence"): "says that somebody looks, for a minute",

@@ -99,11 +99,13 @@ async def seeded(api: Api, organisation: OrganisationId) -> Seed:
     effects = (await told("GET", f"/customers/{customer}/effects"))["items"]
     hook = await told("POST", "/webhooks", {"url": f"https://{word}.example.com/", "eventTypes": ["ping"]})
     assert refund["interactionId"] != asked["interactionId"]
+    decisions = (await told("GET", f"/decisions?interactionId={asked['interactionId']}"))["items"]
     seed.objects |= {
         "interactionId": asked["interactionId"],
         "conversationId": asked["conversationId"],
         "handoffId": asked["handoff"]["id"],
         "effectId": effects[0]["id"],
+        "decisionId": decisions[0]["id"],
         "webhookId": hook["id"],
         "erasureId": erasure["id"],
         "keyId": another_key["id"],
