@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from api.auth import Caller
 from api.deps import Services
-from api.fields import Body, Flag, Key, ObjectId, Reply
+from api.fields import Body, Flag, Key, ObjectId, Reply, SenderBody
 from api.idempotency import new_interaction
 from domain.proposal import Proposal, ProposedAction, Source
 from domain.values import Channel, Json, Mode, RequestId
@@ -40,6 +40,8 @@ class ProposalRequest(Body):
     mode: Mode = Mode.LIVE
     request_id: Key | None = None
     conversation_id: ObjectId | None = None
+    sender: SenderBody | None = None
+    """Where the customer is known by an address only: then the proposal counts for what that address is worth."""
 
     @model_validator(mode="after")
     def _proposes_something(self) -> "ProposalRequest":

@@ -14,8 +14,9 @@ from api.idempotency import request_key
 from api.intake import take
 from api.meters import MetersDep
 from api.proposing import ProposalRequest, new_proposal
-from api.routes.chat import outcome_of, said, wait_of
+from api.routes.chat import outcome_of, said
 from api.strict_json import StrictRoute
+from api.waiting import wait_of
 from domain.errors import RequestIdReused
 
 router = APIRouter(tags=["proposals"], route_class=StrictRoute)
@@ -49,4 +50,4 @@ async def post_proposal(
         meters.conflicted()
         raise
     meters.answered(outcome_of(taken), request.mode, replayed=taken.replayed, waited_s=time.perf_counter() - started)
-    return said(taken, links(services, taken.interaction))
+    return said(taken, links(services, taken.interaction), to_customer=caller.sees_as_customer)

@@ -80,7 +80,8 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("post", "/proposals"): ("/proposals", {"customerId": "cust_scopes", "reply": "Hello."}, {"ingest"}),
     ("get", "/decisions"): ("/decisions", None, {"operator", "auditor"}),
     ("get", "/decisions/{decisionId}"): ("/decisions/dec_missing0", None, {"operator", "auditor"}),
-    ("post", "/decisions/{decisionId}/approve"): ("/decisions/dec_missing0/approve", {"digest": "0" * 64}, {"operator"}),
+    ("post", "/decisions/{decisionId}/approve"): (
+        "/decisions/dec_missing0/approve", {"digest": "0" * 64}, {"operator"}),
     ("post", "/decisions/{decisionId}/reject"): ("/decisions/dec_missing0/reject", {}, {"operator"}),
     ("post", "/decisions/evaluate"): (
         "/decisions/evaluate", {"cases": [{"customerId": "cust_scopes"}]}, {"operator", "auditor", "builder"}),
