@@ -23,7 +23,10 @@ class _Gauge(NamedTuple):
 
 _GAUGES = {
     "interactions": _Gauge(
-        "holdfast_open_interactions", "Interactions that have not ended", "status", ("running", "waiting_for_human")
+        "holdfast_open_interactions",
+        "Interactions that have not ended",
+        "status",
+        ("running", "waiting_for_customer", "waiting_for_human"),
     ),
     "handoffs": _Gauge("holdfast_open_handoffs", "Handoffs nobody has decided", "kind", _KINDS),
     "handoffs_overdue": _Gauge(

@@ -1,7 +1,7 @@
 """What becomes of a decision where it is not certain enough that the customer asks."""
 
 from domain.assurance import Assurance, needed_for
-from domain.conversation import is_left_unanswered, is_passed_on, wants_a_person
+from domain.conversation import NOTHING_TO_ANSWER, TAKEN_OVER, wants_a_person
 from domain.decision import Decision, Outcome, Reason, sealed
 from domain.digest import digest
 from domain.values import Json
@@ -24,7 +24,8 @@ def held_back(decision: Decision, has: Assurance) -> Decision:
     reasons: they are replaced by one, and actions and issues are left out. A wish for a person reaches one.
     """
     needs = needed_for(decision.intent, (action.tool for action in decision.actions))
-    if has.is_enough(needs) or is_passed_on(decision) or is_left_unanswered(decision):
+    first = decision.reasons[0].code if decision.reasons else ""
+    if has.is_enough(needs) or first in {TAKEN_OVER, NOTHING_TO_ANSWER}:  # a person has it, or nothing was asked
         return decision
     facts: Json = {"has": has.value, "needs": needs.value, "actions": actions_digest(decision)}
     message = "It is not certain that the customer is asking."

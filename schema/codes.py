@@ -92,11 +92,12 @@ _LATELY = text(
     WHERE organisation = :organisation AND customer_id = :customer_id AND created_at > :since AND state <> 'proven'
     """
 )
-_WAITING = text(
+_LATELY_SENT = text(
     f"""
     SELECT {_COLUMNS} FROM customer_codes
-    WHERE organisation = :organisation AND customer_id = :customer_id AND state = 'open' AND interaction_id IS NOT NULL
+    WHERE organisation = :organisation AND customer_id = :customer_id AND interaction_id IS NOT NULL
         AND expires_at > :at
+    ORDER BY created_at DESC, id DESC
     """
 )
 # Whoever asks for codes at once for one customer is counted one after the other.
@@ -155,9 +156,9 @@ class CodeRepository:
         row = await self._session.first(_GET, id=code_id)
         return None if row is None else _code(row)
 
-    async def waiting(self, customer_id: CustomerId, at: datetime) -> tuple[SentCode, ...]:
-        """Those the customer may give back for a request, not locked."""
-        return tuple(_code(row) for row in await self._session.all(_WAITING, customer_id=customer_id, at=at))
+    async def lately(self, customer_id: CustomerId, at: datetime) -> tuple[SentCode, ...]:
+        """Those for requests whose time is not over, newest first; not locked."""
+        return tuple(_code(row) for row in await self._session.all(_LATELY_SENT, customer_id=customer_id, at=at))
 
     async def unproven_since(self, customer_id: CustomerId, since: datetime) -> int:
         """How many were sent and not given back. Others who ask for this customer wait until the transaction ends."""

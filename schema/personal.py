@@ -6,6 +6,8 @@ PERSONAL = frozenset(
         "consents.note",
         "conversation_events.details",
         "conversations.customer_id",
+        "customer_channels.customer_id",
+        "customer_codes.customer_id",
         "customers.email",
         "customers.id",
         "customers.name",

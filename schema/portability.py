@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from domain.values import CustomerId
 from schema.session import Session
 
-_OURS = "- 'organisation' - 'fingerprint' - 'body_fields' - 'decision_digest'"
+_OURS = "- 'organisation' - 'fingerprint' - 'body_fields' - 'decision_digest' - 'address_hash' - 'nonce' - 'tried'"
 """How we recognise repeats is nothing we know of anybody."""
 
 
@@ -27,6 +27,8 @@ _MINE = "x.customer_id = :customer_id"
 _PARENTS = "p.customer_id = :customer_id"
 SECTIONS: dict[str, TextClause] = {
     "customers": _rows("customers", "x.id = :customer_id"),
+    "channels": _rows("customer_channels", _MINE),
+    "codes": _rows("customer_codes", _MINE),
     "consents": _rows("consents", _MINE),
     "invoices": _rows("invoices", _MINE),
     "refunds": _rows("refunds", _MINE, "key"),

@@ -292,6 +292,59 @@ async def failed(r: Recorder) -> None:
     await r.interaction("failed", (await r.house.chat("the app crashes whenever I log in", mode="shadow")).json())
 
 
+async def code_wanted(r: Recorder) -> tuple[Json, str, dict[str, str]]:
+    """A request that waits for its code; the code, and who may give it back."""
+    await r.house.customer(email="c123@example.com")
+    await r.house.invoice("inv_1001", 4_900)
+    before = mailed(r)
+    added = await r.house.http.post(
+        "/customers/cust_123/channels", json={"kind": "email", "address": "c123@example.com"}
+    )
+    path = f"/customers/cust_123/channels/{added.json()['id']}/verify"
+    first = await mailed_code(r, before)
+    assert (await r.house.http.post(path, json={"code": first})).status_code == 200
+    auth = {"Authorization": f"Bearer {await r.house.key('ingest', vouches=False)}"}
+    body = {"customerId": "cust_123", "message": "refund please"}
+    answer = (await r.house.http.post("/chat", json=body, headers=auth)).json()
+    return answer, await mailed_code(r, [*before, first]), auth
+
+
+def mailed(r: Recorder) -> list[str]:
+    """The codes in the mails so far, those of earlier stories too."""
+    return [found[1] for m in r.house.mails() if (found := re.search(r"Your code is (\d{6})", m.get_content()))]
+
+
+async def mailed_code(r: Recorder, before: list[str]) -> str:
+    """The one that came since."""
+    while not (new := [code for code in mailed(r) if code not in before]):  # noqa: ASYNC110 - a folder
+        await asyncio.sleep(0.02)
+    return new[0]
+
+
+async def proven(r: Recorder) -> None:
+    answer, code, auth = await code_wanted(r)
+    path = f"/interactions/{answer['interactionId']}/verify"
+    assert (await r.house.http.post(path, json={"code": code}, headers=auth)).status_code == 200
+    await r.house.until_settled(answer["interactionId"])
+    await r.interaction("proven", answer)
+
+
+async def code_used_up(r: Recorder) -> None:
+    answer, code, auth = await code_wanted(r)
+    path = f"/interactions/{answer['interactionId']}/verify"
+    for number in range(1, 6):
+        wrong = f"{(int(code) + number) % 10**6:06}"
+        assert (await r.house.http.post(path, json={"code": wrong}, headers=auth)).status_code in {409, 422}
+    shown = await r.house.until(answer["interactionId"], lambda i: i["status"] == "waiting_for_human")
+    await r.decide(shown, "resolve", reply="Please call us.")
+    await r.interaction("code_used_up", answer)
+
+
+async def waiting_for_code(r: Recorder) -> None:
+    answer, _, _ = await code_wanted(r)
+    await r.interaction("waiting_for_code", answer)
+
+
 STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...] = (
     (proceeded, {}),
     (answered_without_action, {}),
@@ -315,6 +368,9 @@ STORIES: tuple[tuple[Callable[[Recorder], Awaitable[None]], dict[str, Any]], ...
     (expired, {}),
     (held, {}),
     (discarded, {}),
+    (proven, {}),
+    (code_used_up, {}),
+    (waiting_for_code, {}),
 )
 
 

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.answers import ChatAnswer, Links, PendingAnswer, for_customer, links
 from api.auth import Caller, CallerDep, Scope
+from api.coded import answered_by_code
 from api.deps import ServicesDep
 from api.errors import problem
 from api.fields import Body, Key, Message, ObjectId, SenderBody
@@ -17,7 +18,7 @@ from api.meters import MetersDep
 from api.strict_json import StrictRoute
 from api.waiting import wait_of
 from domain.errors import CustomerNotFound, RequestIdReused
-from domain.values import Json, Mode
+from domain.values import CustomerId, Json, Mode
 
 router = APIRouter(tags=["conversation"], route_class=StrictRoute)
 
@@ -33,6 +34,15 @@ class ChatRequest(Body):
     agent_id: ObjectId | None = None
     sender: SenderBody | None = None
     """Where the customer is known by an address only: then the message counts for what that address is worth."""
+
+    @property
+    def customer(self) -> CustomerId:
+        return CustomerId(self.customer_id)
+
+    @property
+    def given(self) -> str:
+        """What may be a code: a rehearsal proves nothing."""
+        return self.message if self.mode is Mode.LIVE else ""
 
     def meaning(self) -> Json:
         left_out = {"request_id", *({"sender"} if self.sender is None else ())}  # as before there were senders
@@ -56,13 +66,17 @@ async def post_chat(
     idempotency_key: Annotated[list[Key] | None, Header()] = None,
     prefer: Annotated[str | None, Header()] = None,
 ) -> JSONResponse:
-    """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link."""
+    """Waits for the decision up to `Prefer: wait=N` seconds, then answers 202 with a link. A message that is nothing
+    but a code which was sent to the customer answers for the request that waits for it."""
     check_may_ask(caller, request)
+    wait = wait_of(prefer, services.chat_wait)
+    if (coded := await answered_by_code(services, caller, request.customer, request.given, wait)) is not None:
+        return JSONResponse(coded)
     key = request_key(request.request_id, idempotency_key or [])
     new = new_interaction(services, caller, request, key)
     started = time.perf_counter()
     try:
-        taken = await take(services, caller.organisation, new, wait=wait_of(prefer, services.chat_wait))
+        taken = await take(services, caller.organisation, new, wait=wait)
     except RequestIdReused:
         meters.conflicted()
         raise

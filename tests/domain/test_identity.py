@@ -77,7 +77,8 @@ def test_a_wish_for_a_person_reaches_one_and_no_code_is_asked() -> None:
 def test_where_a_person_has_the_conversation_or_nothing_was_asked_it_stays_so() -> None:
     passed_on = taken_over(decided(), joined=True)
     courtesy = left_unanswered(decided(), NoReply.COURTESY)
-    for still in (passed_on, courtesy):
+    first_of_a_takeover = taken_over(decided(), joined=False)
+    for still in (passed_on, first_of_a_takeover, courtesy):
         assert held_back(still, Assurance.NONE) == still
 
 

@@ -366,6 +366,25 @@ async def test_a_wait_outlives_the_worker(
     postgres.drop(url)
 
 
+async def test_the_code_comes_back_in_the_chat_and_is_no_message(widget: Widget) -> None:
+    house = widget.house
+    await bound(house)
+    interaction, code = await asked(widget)
+    wrong_one = await widget.chat(wrong(code))
+    assert (wrong_one.status_code, wrong_one.json()["status"]) == (200, "waiting_for_customer")
+    assert "not the code" in wrong_one.json()["reply"]
+    right = (await widget.chat(f" {code[:3]} {code[3:]}. ")).json()
+    assert (right["interactionId"], right["status"], "49.00" in right["reply"]) == (interaction, "completed", True)
+    again = (await widget.chat(code)).json()
+    assert (again["interactionId"], again["status"]) == (interaction, "completed")
+    await house.until_settled(interaction)
+    async with house.db.transaction(DEMO) as session:
+        assert await _everywhere(session, code) == []
+    assert (len(await house.refunds()), await house.count("interactions")) == (1, 1)
+    somebody = (await house.chat("123456")).json()
+    assert somebody["interactionId"] != interaction, "the control: digits are a message where nobody waits for a code"
+
+
 async def test_another_organisation_cannot_answer(widget: Widget) -> None:
     house = widget.house
     await bound(house)
