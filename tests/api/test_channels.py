@@ -96,7 +96,7 @@ async def test_only_the_address_of_the_account_can_be_added(api: Api) -> None:
 
 async def test_codes_are_not_sent_without_end(api: Api) -> None:
     customer = await with_mail(api, "many@example.com")
-    _, first = await added(api, customer, "many@example.com")
+    channel, first = await added(api, customer, "many@example.com")
     path, body = f"/customers/{customer}/channels", {"kind": "email", "address": "many@example.com"}
     soon = problem_of(await api.http.post(path, json=body), 429, "rate_limited")
     assert soon["limit"] == "code"

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.llm.embedded import EmbeddedIntentModel
-from domain.step_up import MOST_TRIES, VALID_FOR
+from domain.step_up import MOST_A_DAY, MOST_TRIES, VALID_FOR
 from schema.session import Database
 from tests.house import DEMO, House, open_house, own_namespace
 from tests.postgres import PostgresServer
@@ -345,6 +345,57 @@ async def test_silence_for_ten_minutes_leads_to_a_person_and_the_code_is_worth_n
         ended = await house.until_finished(interaction)
         assert (ended["status"], ended["reply"]) == ("completed", "Please call us.")
     postgres.drop(url)
+
+
+async def test_a_proof_nobody_told_of_is_found_when_the_time_is_over(
+    postgres: PostgresServer, tmp_path: Path, intents: EmbeddedIntentModel
+) -> None:
+    """As when Temporal is away in the moment the code comes back: Postgres has it."""
+    url = postgres.create()
+    async with (
+        temporal_server(plugins=[temporal_plugin(CODEC)]) as skipping,
+        open_house(url, "", tmp_path, client=await prepared(skipping), intents=intents) as house,
+    ):
+        widget = await furnished(house)
+        await bound(house)
+        interaction, _ = await asked(widget)
+        async with house.db.transaction(DEMO) as session:
+            await session.run(text("UPDATE customer_codes SET state = 'proven', nonce = NULL WHERE state = 'open'"))
+            await session.run(text("UPDATE interactions SET assurance = 'code'"))
+        handle = house.temporal.get_workflow_handle(await workflow_of(house, interaction))
+        await skipping.fast_forward(handle, VALID_FOR + timedelta(minutes=1))
+        shown = await house.until_settled(interaction)
+        assert (shown["status"], len(await house.refunds())) == ("completed", 1)
+    postgres.drop(url)
+
+
+async def test_what_a_person_corrects_into_a_refund_needs_the_code_too(widget: Widget) -> None:
+    house = widget.house
+    await bound(house)
+    answer = (await widget.chat("xyzzy plugh")).json()
+    shown = (await house.http.get(f"/interactions/{answer['interactionId']}")).json()
+    before, correction = codes(house), {"continue": True, "correction": {"intent": "refund_request"}}
+    said = await house.http.post(f"/handoffs/{shown['handoff']['id']}/resolve", json=correction)
+    assert said.status_code == 200, said.text
+    interaction = str(answer["interactionId"])
+    await house.until(interaction, lambda i: i["status"] == "waiting_for_customer")
+    assert await house.refunds() == []
+    assert (await widget.verify(interaction, await code_after(house, before))).status_code == 200
+    shown = await house.until_settled(interaction)
+    assert (shown["status"], len(await house.refunds())) == ("completed", 1)
+    stages = [m["data"]["stage"] for m in shown["timeline"] if m["kind"] == "decision"]
+    assert stages == ["first", "corrected:1", "corrected:1:proven"]
+
+
+async def test_a_customer_gets_so_many_codes_a_day_and_then_a_person(widget: Widget) -> None:
+    house = widget.house
+    await bound(house)
+    for _ in range(MOST_A_DAY):
+        await asked(widget)
+    answer = (await widget.chat(REFUND)).json()
+    assert answer["status"] == "waiting_for_human"
+    timeline = (await house.http.get(f"/interactions/{answer['interactionId']}")).json()["timeline"]
+    assert "code.not_sent" in [moment["what"] for moment in timeline]
 
 
 async def test_a_wait_outlives_the_worker(
