@@ -34,8 +34,8 @@ class WebhookEndpointRow(OrganisationRow, table=True):
     description: str
     enabled: bool
     disabled_reason: str | None
-    signing: str
-    version: int
+    signing: str = Field(sa_column_kwargs={"server_default": "v1"})
+    version: int = Field(sa_column_kwargs={"server_default": text("1")})
     created_by: str
     created_at: datetime = Field(sa_type=UtcTime)
     updated_at: datetime = Field(sa_type=UtcTime)

@@ -40,7 +40,7 @@ WORKERS = ("worker1", "worker2")
 LOOKED_S = 180
 BLOW_S = 60
 """How long a worker that was armed may take until it is back and comes to the failpoint."""
-AFTER_S = 90
+AFTER_S = 300
 """How long after the last due time everything must be on record."""
 
 
