@@ -1,8 +1,13 @@
 """How much is tried (`--examples`, `--rounds`), and what tests share.
 
 One Temporal server, one Postgres and one trained model for the whole run; a fresh database and a house on it for
-each test that asks. `tests/api` keeps one house per module."""
+each test that asks. `tests/api` keeps one house per module.
 
+With several processes (`-n 2 --dist loadgroup --no-loadscope-reorder`) each has servers of its own. The tests of a file
+stay together, for they share what their module starts; so does what kills processes."""
+
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +26,11 @@ __all__ = ["database", "database_url_of_test", "postgres"]
 ROUNDS = 2
 """How often a race is run where nobody asks for more."""
 
+ALONE = ("tests/faults/", "tests/crash/")
+"""What kills and stops the product's processes and looks at what becomes of them: never two of these at once."""
+LONGEST_FIRST = (*ALONE, "tests/test_stack.py", "tests/test_migrating.py", "tests/api/test_openapi.py")
+"""With several processes, what takes minutes must not be what the last of them begins with."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, default=None, help="cases each property is tried with")
@@ -28,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever ends a run ends its servers with it: fixtures are torn down as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A busy machine is no finding: nothing here is about how long a case takes.
     hypothesis.settings.register_profile("suite", deadline=None)
     hypothesis.settings.load_profile("suite")
@@ -41,6 +53,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("round_", range(metafunc.config.getoption("--rounds")))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("alone" if file.startswith(ALONE) else file))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FIRST))
+
+
 @pytest.fixture(scope="session")
 async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevServer]:
     async with dev_server(tmp_path_factory.mktemp("temporal")) as server:
@@ -48,9 +68,18 @@ async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[De
 
 
 @pytest.fixture(scope="session")
-def intents(pytestconfig: pytest.Config) -> EmbeddedIntentModel:
-    """The shipped model. Trained once per release: what was learnt is named after all it depends on."""
-    model = EmbeddedIntentModel(EXAMPLES, Path(pytestconfig.cache.mkdir("intents")) if pytestconfig.cache else None)
+def learnt(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the shipped model has learnt, and nothing else: trained once per release, for what was learnt
+    is named after all it depends on. Processes under test find it through `tests.processes.data_folder`."""
+    folder = Path(pytestconfig.cache.mkdir("models")) if pytestconfig.cache else tmp_path_factory.mktemp("models")
+    EmbeddedIntentModel(EXAMPLES, folder).warm()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def intents(learnt: Path) -> EmbeddedIntentModel:
+    """The shipped model, ready."""
+    model = EmbeddedIntentModel(EXAMPLES, learnt)
     model.warm()
     return model
 

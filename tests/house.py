@@ -28,7 +28,8 @@ from adapters.crypto import new_keyset
 from adapters.embedded.mail import mail_sink
 from api.auth import key_hash
 from api.main import create_app
-from domain.values import OrganisationId
+from domain.delivery import DeliveryRef
+from domain.values import DeliveryId, OrganisationId
 from schema.api_keys import ApiKeyRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
@@ -36,6 +37,7 @@ from settings import Settings
 from tests.sealed import CODEC, PAYLOAD_KEY
 from tests.temporal import free_port
 from worker import Parts, build_worker, signs_of_life
+from workflows import ids
 from workflows.runtime import connect, ensure_search_attributes
 
 ID_KEY = "k" * 40
@@ -80,6 +82,15 @@ class House:
                 name or f"test key {secrets.token_hex(4)}", scopes, key_hash(key), datetime.now(UTC), **issued
             )
         return key
+
+    async def send(self, delivery_id: DeliveryId) -> None:
+        """Sets a delivery going that a test wrote into its row. The API would find it there too, some seconds later."""
+        await self.temporal.start_workflow(
+            ids.DELIVERY_WORKFLOW,
+            DeliveryRef(organisation=DEMO, delivery_id=delivery_id),
+            id=ids.delivery(DEMO, delivery_id),
+            task_queue=self.settings.task_queue,
+        )
 
     def mails(self) -> list[EmailMessage]:
         """What the mail server accepted, as it stands on its disk."""

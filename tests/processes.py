@@ -84,6 +84,13 @@ class Processes:
                 await asyncio.sleep(0.05)
 
 
+def data_folder(folder: Path, learnt: Path) -> Path:
+    """A data folder of its own, in which the intent model need not be trained any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(learnt)
+    return folder
+
+
 async def until_answered(http: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> httpx2.Response:
     """What a good client does: the same request again until there is an answer."""
     async with asyncio.timeout(60):

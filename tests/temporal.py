@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -101,6 +102,12 @@ async def dev_server(data_dir: Path) -> AsyncIterator[DevServer]:
 _given: set[int] = set()
 
 
+def _worker() -> tuple[int, int]:
+    """Which of how many processes of this test run this is."""
+    name, count = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    return int(name.removeprefix("gw")) % int(count), int(count)
+
+
 def free_port() -> int:
     """A port of the loopback that nobody used a moment ago, and that nobody is given again by this process.
 
@@ -108,8 +115,10 @@ def free_port() -> int:
     hundreds that the tests open could get just that number.
     """
     first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    # The processes of one run take turns; at random, for several runs at once seldom meet.
+    mine, all_ = _worker()
     while True:
-        port = random.randrange(10_000, first)  # at random: several test runs at once seldom meet
+        port = random.randrange(10_000 + mine, first, all_)
         with socket.socket() as probe, contextlib.suppress(OSError):
             if port not in _given:
                 probe.bind(("127.0.0.1", port))

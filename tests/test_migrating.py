@@ -18,11 +18,10 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from adapters.llm.embedded import EmbeddedIntentModel
 from schema import migrate
 from tests.house import House
 from tests.postgres import PostgresServer
-from tests.processes import ROOT, processes
+from tests.processes import ROOT, data_folder, processes
 from tests.temporal import DevServer
 
 VERSIONS = "schema/migrations/versions"
@@ -64,19 +63,15 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Older:
 
 
 @pytest.fixture
-def models(pytestconfig: pytest.Config, tmp_path: Path, intents: EmbeddedIntentModel, older: Older) -> Path:
+def models(tmp_path: Path, learnt: Path, older: Older) -> Path:
     """A data folder with what either release has learnt: a worker that must train first is not ready for long."""
-    assert pytestconfig.cache is not None
-    learnt = pytestconfig.cache.mkdir("intents")
     train = (
         "from pathlib import Path; from adapters.llm.embedded import EmbeddedIntentModel;"
         "from domain.understanding.intents import EXAMPLES;"
         f"EmbeddedIntentModel(EXAMPLES, Path({str(learnt)!r})).warm()"
     )
     subprocess.run([sys.executable, "-c", train], cwd=older.code, check=True)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "models").symlink_to(learnt)
-    return tmp_path / "data"
+    return data_folder(tmp_path / "data", learnt)
 
 
 @dataclass

@@ -45,6 +45,7 @@ from schema.invoices import InvoiceRepository
 from schema.operators import OperatorRepository
 from schema.session import Database
 from settings import Settings
+from tests.processes import data_folder
 from tests.temporal import free_port
 
 ROOT = Path(settings.__file__).parent
@@ -66,6 +67,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     shutil.rmtree(place)
+
+
+@pytest.fixture
+def trained(folder: Path, learnt: Path) -> Path:
+    """A state folder in which the intent model has been learnt already: not every start here must do that again."""
+    return data_folder(folder, learnt)
 
 
 def on(state: Path) -> list[psutil.Process]:
@@ -296,7 +303,7 @@ async def run_until_ready(running: stack.Stack, then: Any) -> None:
         await work
 
 
-async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_changed(folder: Path) -> None:
+async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_changed(trained: Path) -> None:
     async def rename(chosen: Settings) -> None:
         db = Database(chosen.database_url, pool_size=1)
         async with db.transaction(demo.DEMO) as session:
@@ -315,13 +322,13 @@ async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_ch
             assert not (await customers.get_account(CustomerId("cust_321"))).is_active
         await db.close()
 
-    await run_until_ready(stack.Stack(options(folder), Console(quiet=True)), rename)
-    assert on(folder) == []
-    key = (folder / "id.key").read_text()
-    await run_until_ready(stack.Stack(options(folder), Console(quiet=True)), look)
-    assert (folder / "id.key").read_text() == key
+    await run_until_ready(stack.Stack(options(trained), Console(quiet=True)), rename)
+    assert on(trained) == []
+    key = (trained / "id.key").read_text()
+    await run_until_ready(stack.Stack(options(trained), Console(quiet=True)), look)
+    assert (trained / "id.key").read_text() == key
     for private in ("id.key", "stack.env", "stack.json"):
-        assert (folder / private).stat().st_mode & 0o077 == 0, private
+        assert (trained / private).stat().st_mode & 0o077 == 0, private
 
 
 async def test_the_first_start_makes_one_admin_and_says_the_password_once(database: Database) -> None:
@@ -383,26 +390,26 @@ def test_T6_a_credential_in_a_file_would_be_noticed() -> None:
         assert CREDENTIAL.search(f'KEY = "{made}"')
 
 
-async def test_the_death_of_temporal_ends_the_stack_and_says_so(folder: Path) -> None:
-    running = stack.Stack(options(folder), Console(quiet=True))
+async def test_the_death_of_temporal_ends_the_stack_and_says_so(trained: Path) -> None:
+    running = stack.Stack(options(trained), Console(quiet=True))
 
     async def kill(_: Settings) -> None:
-        pid = json.loads((folder / "stack.json").read_text())["children"]["temporal"]["pid"]
+        pid = json.loads((trained / "stack.json").read_text())["children"]["temporal"]["pid"]
         os.kill(pid, signal.SIGKILL)
         await asyncio.wait_for(running.stop.wait(), 30)
 
     with pytest.raises(CannotStart, match="temporal ended by itself"):
         await run_until_ready(running, kill)
-    assert on(folder) == []
+    assert on(trained) == []
 
 
-async def test_an_error_of_the_worker_ends_the_stack_with_that_error(folder: Path) -> None:
+async def test_an_error_of_the_worker_ends_the_stack_with_that_error(trained: Path) -> None:
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await stack.up(stack.Stack(options(folder), Console(quiet=True)), broken)
-    assert on(folder) == []
+        await stack.up(stack.Stack(options(trained), Console(quiet=True)), broken)
+    assert on(trained) == []
 
 
 async def test_ctrl_c_while_starting_stops_what_was_started(folder: Path) -> None:
@@ -476,13 +483,13 @@ def chat(chosen: stack.Options, request: str, **headers: str) -> httpx2.Response
 
 @pytest.mark.stack
 @pytest.mark.parametrize("how", [(), ("--separate",)], ids=["together", "separate"])
-def test_after_kill_minus_nine_of_the_launcher_the_next_start_recovers_with_the_data(folder: Path, how) -> None:
-    chosen = options(folder)
+def test_after_kill_minus_nine_of_the_launcher_the_next_start_recovers_with_the_data(trained: Path, how) -> None:
+    chosen = options(trained)
     first = launch(chosen, *how)
     print(first.line("Holdfast is up"))
     answered = chat(chosen, "req-1").json()
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
-    assert on(folder), "the control: kill -9 does leave something behind"
+    assert on(trained), "the control: kill -9 does leave something behind"
     second = launch(chosen, *how)
     second.line("left behind")
     print(second.line("Holdfast is up"))
@@ -491,19 +498,19 @@ def test_after_kill_minus_nine_of_the_launcher_the_next_start_recovers_with_the_
     answered.pop("replayed")
     assert again == answered
     assert second.end() == 0
-    assert on(folder) == []
+    assert on(trained) == []
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("how", [(), ("--separate",)], ids=["together", "separate"])
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
-def test_a_polite_end_leaves_no_process_and_exits_with_zero(folder: Path, how, name: signal.Signals) -> None:
-    chosen = options(folder)
+def test_a_polite_end_leaves_no_process_and_exits_with_zero(trained: Path, how, name: signal.Signals) -> None:
+    chosen = options(trained)
     launched = launch(chosen, *how)
     launched.line("Holdfast is up")
     assert run(chosen, "status").returncode == 0
     assert launched.end(name) == 0, "".join(launched.lines)
-    assert on(folder) == []
+    assert on(trained) == []
     assert "Traceback" not in "".join(launched.lines)
     assert run(chosen, "status").returncode == 1
 
@@ -544,15 +551,15 @@ def test_keys_are_issued_beside_a_running_stack_and_work_and_reset_deletes_every
 
 
 @pytest.mark.stack
-def test_reset_stops_what_a_killed_stack_left_running_and_refuses_a_folder_that_is_not_ours(folder: Path) -> None:
-    chosen = options(folder)
+def test_reset_stops_what_a_killed_stack_left_running_and_refuses_a_folder_that_is_not_ours(trained: Path) -> None:
+    chosen = options(trained)
     launched = launch(chosen)
     launched.line("Holdfast is up")
     launched.end(signal.SIGKILL)
-    assert on(folder)
+    assert on(trained)
     assert run(chosen, "reset").returncode == 0
-    assert on(folder) == []
-    folder.mkdir()
-    (folder / "thesis.txt").write_text("years of work")
+    assert on(trained) == []
+    trained.mkdir()
+    (trained / "thesis.txt").write_text("years of work")
     assert run(chosen, "reset").returncode == 1
-    assert (folder / "thesis.txt").exists()
+    assert (trained / "thesis.txt").exists()

@@ -24,11 +24,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.worker import Replayer
 
-from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.telemetry import SHOWN, DiscreetExporter, TraceParent
 from tests.house import DEMO, House
 from tests.postgres import PostgresServer
-from tests.processes import Processes, processes
+from tests.processes import Processes, data_folder, processes
 from tests.sealed import CODEC
 from tests.temporal import DevServer, free_port
 from workflows.runtime import WORKFLOWS, is_tracing, temporal_plugin, temporal_plugins
@@ -140,10 +139,9 @@ async def traced(
     postgres: PostgresServer,
     temporal: DevServer,
     tmp_path_factory: pytest.TempPathFactory,
-    intents: EmbeddedIntentModel,
-    pytestconfig: pytest.Config,
+    learnt: Path,
 ) -> AsyncIterator[Traced]:
-    models = pytestconfig.cache.mkdir("intents").parent if pytestconfig.cache else tmp_path_factory.mktemp("models")
+    models = data_folder(tmp_path_factory.mktemp("data"), learnt)
     url, metrics_port = postgres.create(), free_port()
     patch = pytest.MonkeyPatch()
     async with collector() as collected:

@@ -36,6 +36,7 @@ async def mailed(api: Api, name: str, message: MessageClass) -> dict[str, Any]:
                 sent_by_workflow=True,
             )
         )  # fmt: skip
+    await api.house.send(delivery_id)
     async with asyncio.timeout(UNTIL_S):
         while True:
             shown: dict[str, Any] = (await api.http.get(f"/deliveries/{delivery_id}")).json()

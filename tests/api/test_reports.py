@@ -33,6 +33,7 @@ async def delivered(api: Api) -> dict[str, Any]:
                 channel="email", body="Tomorrow at 9.", at=datetime.now(UTC), sent_by_workflow=True,
             )
         )  # fmt: skip
+    await api.house.send(delivery_id)
     return await until(api, delivery_id, "delivered")
 
 

@@ -13,10 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.llm.embedded import EmbeddedIntentModel
 from tests.house import House
 from tests.postgres import PostgresServer
-from tests.processes import Processes, processes, until_answered
+from tests.processes import Processes, data_folder, processes, until_answered
 from tests.receiver import Receiver, receiver
 from tests.temporal import DevServer
 
@@ -37,13 +36,9 @@ async def running(
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(tmp_path_factory: pytest.TempPathFactory, learnt: Path) -> Path:
     """A data folder with the intent model in it, so that a restarted worker need not train."""
-    from domain.understanding.intents import EXAMPLES
-
-    folder = tmp_path_factory.mktemp("data")
-    EmbeddedIntentModel(EXAMPLES, folder / "models").warm()
-    return folder
+    return data_folder(tmp_path_factory.mktemp("data"), learnt)
 
 
 REFUND = [("api", f) for f in ("F1", "F2", "F3")] + [("worker", f) for f in ("F4", "F5", "F6", "F7", "F8")]

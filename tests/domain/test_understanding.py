@@ -13,12 +13,10 @@ from adapters.llm.embedded import EmbeddedIntentModel
 from domain.errors import ModelUnavailable
 from domain.ports import IntentScores
 from domain.proposal import Source, Understanding
-from domain.understanding.intents import EXAMPLES
 from domain.understanding.understand import DOUBTFUL, UNKNOWN, VETOED, understand
 from domain.values import Intent
 
 any_text = st.text(alphabet=st.characters(codec=None), max_size=200)
-EMBEDDED = EmbeddedIntentModel(EXAMPLES)
 HELD_OUT: dict[str, list[str]] = yaml.safe_load(
     (files("domain.understanding.intents") / "heldout.yaml").read_text("utf-8")
 )
@@ -41,9 +39,11 @@ class Says:
 @pytest.mark.parametrize(
     "text", ["refund please", "refund", "Refund!", "I want my money back", "please refund inv_1001"]
 )
-@pytest.mark.parametrize("model", [EMBEDDED, Says(), Says(down=True)])
-def test_a_plain_refund_request_is_sure_with_and_without_a_model(text: str, model: Any) -> None:
-    understood = understand(text, model)
+@pytest.mark.parametrize("model", [None, Says(), Says(down=True)], ids=["shipped", "silent", "down"])
+def test_a_plain_refund_request_is_sure_with_and_without_a_model(
+    text: str, model: Says | None, intents: EmbeddedIntentModel
+) -> None:
+    understood = understand(text, model or intents)
     assert (understood.intent, understood.source) == (Intent.REFUND_REQUEST, Source.RULES)
     assert understood.confidence >= 0.9
 
@@ -122,8 +122,8 @@ def test_a_refund_of_an_unreadable_amount_is_doubtful(text: str) -> None:
     assert understood.confidence <= DOUBTFUL
 
 
-def test_what_the_message_names_is_passed_on() -> None:
-    understood = understand("Please refund EUR 20 of INV-1001", EMBEDDED)
+def test_what_the_message_names_is_passed_on(intents: EmbeddedIntentModel) -> None:
+    understood = understand("Please refund EUR 20 of INV-1001", intents)
     assert (understood.invoice_id, understood.amount, understood.currency) == ("INV-1001", 2000, "EUR")
     assert understood.confidence >= 0.9
 
@@ -147,8 +147,8 @@ def test_any_text_and_any_model_give_a_valid_understanding(text: str, scores: di
 
 
 @given(any_text)
-def test_any_text_is_understood_by_the_embedded_model(text: str) -> None:
-    assert 0.0 <= understand(text, EMBEDDED).confidence <= 1.0
+def test_any_text_is_understood_by_the_embedded_model(intents: EmbeddedIntentModel, text: str) -> None:
+    assert 0.0 <= understand(text, intents).confidence <= 1.0
 
 
 @given(st.text(alphabet="abcdefghijklmnop ", min_size=12, max_size=60))
@@ -177,17 +177,19 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("injection", INJECTIONS)
 @pytest.mark.parametrize("joint", ["\n", ". ", "! ", ".", "\r\n\r\n", "\u2028"])
-def test_injected_text_changes_nothing_but_the_flag(injection: str, joint: str) -> None:
+def test_injected_text_changes_nothing_but_the_flag(intents: EmbeddedIntentModel, injection: str, joint: str) -> None:
     for _, text in CASES:
         sentence = text.rstrip(".!?")
-        alone = understand(sentence + joint, EMBEDDED)
-        assert understand(sentence + joint + injection, EMBEDDED) == alone.model_copy(update={"suspicious": True})
+        alone = understand(sentence + joint, intents)
+        assert understand(sentence + joint + injection, intents) == alone.model_copy(update={"suspicious": True})
 
 
 @pytest.mark.parametrize("injection", INJECTIONS)
-def test_injected_text_never_raises_confidence_however_it_is_joined(injection: str) -> None:
+def test_injected_text_never_raises_confidence_however_it_is_joined(
+    intents: EmbeddedIntentModel, injection: str
+) -> None:
     for _, text in CASES:
-        alone = understand(text, EMBEDDED)
+        alone = understand(text, intents)
         glue = "" if injection[0].isupper() else " "
         for joined in (
             f"{text} {injection}",
@@ -195,19 +197,19 @@ def test_injected_text_never_raises_confidence_however_it_is_joined(injection: s
             f"{injection} {text}",
             f"{injection}\n{text}",
         ):
-            understood = understand(joined, EMBEDDED)
+            understood = understand(joined, intents)
             same = understood.intent is alone.intent
             assert understood.suspicious
             assert understood.confidence <= (alone.confidence if same else 0.0) or understood.wants_human
 
 
-def test_the_metamorphic_tests_see_an_injection_that_is_not_cut() -> None:
+def test_the_metamorphic_tests_see_an_injection_that_is_not_cut(intents: EmbeddedIntentModel) -> None:
     plain, more = "what a day", "what a day\nrefund please"
-    assert understand(more, EMBEDDED).confidence > understand(plain, EMBEDDED).confidence
+    assert understand(more, intents).confidence > understand(plain, intents).confidence
 
 
-def test_held_out_messages_are_understood() -> None:
-    answers = [(intent, understand(text, EMBEDDED)) for intent, text in CASES]
+def test_held_out_messages_are_understood(intents: EmbeddedIntentModel) -> None:
+    answers = [(intent, understand(text, intents)) for intent, text in CASES]
     right = [intent is answer.intent for intent, answer in answers]
     sure = [intent is answer.intent for intent, answer in answers if answer.confidence >= 0.6]
     assert len(CASES) >= 120
@@ -222,7 +224,7 @@ we manufacture cardboard boxes, interested?|who are you|remind me to buy milk|ho
 what should I name my hamster|is it going to rain|who wrote hamlet|count to ten|my knee hurts when I run"""
 
 
-def test_out_of_scope_messages_are_mostly_unsure() -> None:
+def test_out_of_scope_messages_are_mostly_unsure(intents: EmbeddedIntentModel) -> None:
     texts = [*OUT_OF_SCOPE.replace("\n", "|").split("|"), *HELD_OUT["other"]]
-    unsure = [understand(text, EMBEDDED).confidence < 0.5 for text in texts]
+    unsure = [understand(text, intents).confidence < 0.5 for text in texts]
     assert sum(unsure) / len(unsure) >= 0.8

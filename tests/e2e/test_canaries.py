@@ -12,13 +12,12 @@ import httpx2
 import psycopg
 import pytest
 
-from adapters.llm.embedded import EmbeddedIntentModel
 from schema.personal import PERSONAL
 from tests.adapters.test_telemetry import collector
 from tests.canaries import Canaries, columns, files
 from tests.house import ID_KEY, KEYSET, House
 from tests.postgres import PostgresServer
-from tests.processes import Processes, processes
+from tests.processes import Processes, data_folder, processes
 from tests.receiver import Receiver, receiver
 from tests.sealed import PAYLOAD_KEY
 from tests.temporal import dev_server, free_port
@@ -228,10 +227,9 @@ async def _later(house: House) -> dict[str, bytes]:
 async def told(
     postgres: PostgresServer,
     tmp_path_factory: pytest.TempPathFactory,
-    intents: EmbeddedIntentModel,
-    pytestconfig: pytest.Config,
+    learnt: Path,
 ) -> AsyncIterator[Told]:
-    models = pytestconfig.cache.mkdir("intents").parent if pytestconfig.cache else tmp_path_factory.mktemp("models")
+    models = data_folder(tmp_path_factory.mktemp("data"), learnt)
     url, metrics_port = postgres.create(), free_port()
     folder, state = tmp_path_factory.mktemp("processes"), tmp_path_factory.mktemp("state")
     patch, canaries = pytest.MonkeyPatch(), Canaries()
