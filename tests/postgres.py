@@ -17,6 +17,7 @@ from psycopg import sql
 
 from schema import migrate
 from schema.session import Database
+from tests.temporal import ended_with_us
 
 TEMPLATE = "holdfast_template"
 
@@ -78,7 +79,8 @@ def embedded_postgres() -> Iterator[PostgresServer]:
                 connection.execute("SELECT pg_reload_conf()")
                 connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
             migrate.upgrade(postgres.url(TEMPLATE))
-            yield postgres
+            with ended_with_us(f"$(head -n 1 '{folder}/data/postmaster.pid')"):
+                yield postgres
         finally:
             server.cleanup()
 

@@ -21,6 +21,7 @@ from tests.sealed import PAYLOAD_KEY
 from tests.temporal import DevServer, free_port
 
 ROOT = Path(__file__).parent.parent
+READY_WITHIN_S = 120
 COMMANDS = {"api": ("-m", "api.main"), "worker": ("worker.py",)}
 
 
@@ -75,13 +76,20 @@ class Processes:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     async def ready(self, http: httpx2.AsyncClient) -> None:
-        """Returns when API, Postgres, Temporal and worker are there."""
-        async with asyncio.timeout(60):
-            while True:
-                with contextlib.suppress(httpx2.TransportError):
-                    if (await http.get("/readyz")).status_code == 200:
-                        return
-                await asyncio.sleep(0.05)
+        """Returns when API, Postgres, Temporal and worker are there; fails when one that should run has ended."""
+        seen = "no answer"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_WITHIN_S):
+                while True:
+                    with contextlib.suppress(httpx2.TransportError):
+                        answer = await http.get("/readyz")
+                        if answer.status_code == 200:
+                            return
+                        seen = answer.text
+                    for name, process in self._running.items():
+                        assert process.returncode is None, f"{name} ended by itself: {self.log(name)[-2000:]}"
+                    await asyncio.sleep(0.05)
+        raise AssertionError(f"never ready: {seen}")
 
 
 def data_folder(folder: Path, learnt: Path) -> Path:

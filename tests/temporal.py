@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +41,22 @@ async def temporal_server(**options: Any) -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
+@contextlib.contextmanager
+def ended_with_us(pid_of: str) -> Iterator[None]:
+    """Whatever becomes of this process, `kill -9` included, what runs under the number that the shell words `pid_of`
+    give is ended: the watch hears that we are gone, or that there is nothing left to watch."""
+    watch = subprocess.Popen(
+        ["/bin/sh", "-c", f"read _ || kill -INT {pid_of}"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        watch.communicate(b"\n")
+
+
 @dataclass
 class DevServer:
     """A development server of our own on a free port, started as the one-machine stack starts it."""
@@ -48,6 +64,7 @@ class DevServer:
     data_dir: Path
     port: int
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    _watch: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
 
     @property
     def address(self) -> str:
@@ -64,6 +81,7 @@ class DevServer:
         self._process = await asyncio.create_subprocess_exec(
             *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        self._watch.enter_context(ended_with_us(str(self.pid)))
         async with asyncio.timeout(60):
             while True:
                 assert self._process.returncode is None, "the Temporal server ended by itself"
@@ -77,6 +95,7 @@ class DevServer:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(how)
             await self._process.wait()
+        self._watch.close()
 
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)

@@ -186,7 +186,9 @@ def test_a_damaged_record_is_no_record(folder: Path, content: str) -> None:
     assert processes.orphans(folder) == []
 
 
-@pytest.mark.parametrize("content", ["", f"{os.getpid()}\n/elsewhere\n1\n5432\n/tmp\n\n  1 2\nready\n"])
+@pytest.mark.parametrize(
+    "content", ["", f"{os.getpid()}\n/elsewhere\n1\n5432\n/tmp\n\n  1 2\nready\n"], ids=["empty", "somebody"]
+)
 def test_postgres_starts_although_a_power_cut_left_its_process_number_to_somebody_else(folder, content: str) -> None:
     folder.mkdir()
     first = Postgres(folder / "postgres")

@@ -210,7 +210,9 @@ async def test_messages_and_stack_traces_of_failures_are_sealed_and_their_codes_
 
 
 @pytest.mark.parametrize(
-    "keys", ["x", "aHVudGVyMg==", f"{KEY},", f"{KEY},hunter2", base64.b64encode(b"k" * 33).decode()]
+    "keys",
+    ["x", "aHVudGVyMg==", f"{KEY},", f"{KEY},hunter2", base64.b64encode(b"k" * 33).decode()],
+    ids=["letter", "short", "empty second", "bad second", "long"],
 )
 def test_what_is_no_key_is_refused_without_repeating_it(keys: str) -> None:
     with pytest.raises(ValueError, match="base64 of 32 bytes") as refusal:
