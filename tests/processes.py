@@ -18,7 +18,7 @@ from adapters.embedded.mail import mail_sink
 from settings import child_environment
 from tests.house import ID_KEY, KEYSET, House, own_namespace
 from tests.sealed import PAYLOAD_KEY
-from tests.temporal import DevServer, free_port
+from tests.temporal import DevServer, ended_with_us, free_port
 
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 120
@@ -35,6 +35,7 @@ class Processes:
     root: Path = ROOT
     """Whose code runs: this checkout's, or that of another release."""
     _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    _watches: dict[str, contextlib.ExitStack] = field(default_factory=dict)
 
     async def start(self, name: str) -> None:
         log = (self.folder / f"{name}.log").open("ab")
@@ -48,6 +49,8 @@ class Processes:
             stderr=log,
         )
         log.close()
+        self._watches[name] = contextlib.ExitStack()
+        self._watches[name].enter_context(ended_with_us(str(self._running[name].pid)))
 
     def arming(self, name: str) -> Path:
         return self.folder / f"{name}.failpoint"
@@ -58,8 +61,9 @@ class Processes:
 
     async def died(self, name: str) -> None:
         """Returns when the process has killed itself; anything else is an error."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(READY_WITHIN_S):
             status = await self._running[name].wait()
+        await self.stop(name)  # what is over is watched no longer
         assert status == -signal.SIGKILL, f"{name} ended with {status}: {self.log(name)[-2000:]}"
 
     async def restart(self, name: str) -> None:
@@ -71,6 +75,8 @@ class Processes:
         if process is not None and process.returncode is None:
             process.send_signal(how)
             await process.wait()
+        if watch := self._watches.pop(name, None):
+            watch.close()
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
