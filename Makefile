@@ -52,8 +52,12 @@ worker: $(RUN) ## Run one more worker beside `make up`
 api: $(RUN) ## Run one more API beside `make up`: make api PORT=8001
 	@. ./.data/stack.env && HOLDFAST_API_PORT=$(or $(PORT),8001) exec $(BIN)/python -m api.main
 
+# Without ARGS the whole suite, in processes with servers of their own: one more than two cores, for they often wait.
+JOBS ?= 3
+SUITE := --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder --durations 25 --durations-min 1
+
 test: $(DEV) ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),$(SUITE))
 
 check: lint types ## Check style, types, layering and layout
 	@$(BIN)/lint-imports

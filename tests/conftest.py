@@ -3,8 +3,8 @@
 One Temporal server, one Postgres and one trained model for the whole run; a fresh database and a house on it for
 each test that asks. `tests/api` keeps one house per module.
 
-With several processes (`-n 2 --dist loadgroup --no-loadscope-reorder`) each has servers of its own. The tests of a file
-stay together, for they share what their module starts; so does what kills processes."""
+`make test` runs several processes, each with servers of its own. The tests of a file stay together, for they share
+what their module starts; so does what kills processes."""
 
 import os
 import signal
