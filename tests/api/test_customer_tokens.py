@@ -112,8 +112,14 @@ async def test_a_customer_may_call_what_is_declared_and_nothing_else(api: Api, o
         assert Scope.CUSTOMER not in problem_of(answer, 403, "scope_missing")["needs"]
 
 
-def test_a_customer_may_call_three_operations() -> None:
-    assert {path for _, path in MAY} == {"/chat", "/interactions", "/interactions/{interactionId}"}
+def test_a_customer_may_call_five_operations() -> None:
+    assert {path for _, path in MAY} == {
+        "/chat",
+        "/interactions",
+        "/interactions/{interactionId}",
+        "/interactions/{interactionId}/verify",
+        "/interactions/{interactionId}/code",
+    }
 
 
 async def test_a_token_is_over_after_its_time_and_when_the_customer_signs_out(api: Api) -> None:
