@@ -85,6 +85,7 @@ OTHER: dict[str, Any] = {
     "message": "where is my order?",
     "mode": "shadow",
     "conversationId": "cnv_another00",
+    "sender": {"kind": "email", "address": "other@example.com"},
 }
 """Another value for every field that means something. `customerId` is part of the key; `requestId` is the key;
 `agentId` names no agent that exists, which is refused before any key is looked up."""
@@ -288,7 +289,7 @@ async def test_I11_a_key_of_255_characters_in_any_script_is_fine(api: Api) -> No
         assert (first.status_code, first.json()["requestId"], again.json()["replayed"]) == (200, key, True)
 
 
-TAKE_A_KEY = {"/chat", "/conversations/{conversationId}/messages", "/customers/{customerId}/erase"}
+TAKE_A_KEY = {"/chat", "/proposals", "/conversations/{conversationId}/messages", "/customers/{customerId}/erase"}
 REFUSE_ONE = {
     *("/webhooks", "/webhooks/{webhookId}/rotate", "/webhooks/{webhookId}/test", "/keys", "/keys/{keyId}/rotate"),
     *("/handoffs/{handoffId}/notes", "/handoffs/{handoffId}/links"),
@@ -305,6 +306,7 @@ REPEATABLE = {
     "/customers/{customerId}/channels/{channelId}/verify",
     *("/approvals/{token}", "/codec/decode", "/session/step-up", "/session/password"),
     "/holds/{holdId}/release",
+    *("/decisions/{decisionId}/approve", "/decisions/{decisionId}/reject", "/decisions/evaluate"),
 }
 """They say how something is to be, or a repeat finds the first decision."""
 
