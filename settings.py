@@ -138,9 +138,14 @@ class Settings(BaseSettings):
     console_url: str = ""
     """Where people open the console; answers then link to it. Empty: no links."""
 
+    public_url: str = ""
+    """Where browsers reach this API, `https://holdfast.example.com`: an identity provider sends people back there.
+    Empty: nobody can sign in by an identity provider, but on the one-machine stack, which knows where it is."""
+
     outbound_allow: str = ""
     """Hosts that may be called although they are not public: `host` or `host:port`, comma-separated; `[v6]:port` for
-    IPv6. `acme=host` for one organisation only, `acme/chat=host` for one use of it (`webhook`, `chat`), `*/chat=host`
+    IPv6. `acme=host` for one organisation only, `acme/chat=host` for one use of it (`webhook`, `chat`,
+    `identity`), `*/chat=host`
     for that use of all. They may also be called without TLS. Anything else must be a public https address."""
 
     smtp_host: str = ""
@@ -219,6 +224,15 @@ class Settings(BaseSettings):
     def _hosts(cls, entries: str) -> str:
         AllowList(_listed(entries))
         return entries
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, url: str) -> str:
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if url and (not is_safe or url != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc):
+            raise ValueError("must be https:// and a host, without a path")
+        return url
 
     @field_validator("audit_signing_key")
     @classmethod
@@ -320,6 +334,11 @@ class Settings(BaseSettings):
     def proxies(self) -> frozenset[str]:
         """The entries of `proxy_addresses`."""
         return frozenset(str(ip_address(entry)) for entry in _listed(self.proxy_addresses))
+
+    @property
+    def reached_at(self) -> str:
+        """Where browsers reach the API; empty where nobody knows."""
+        return self.public_url or (f"http://localhost:{self.api_port}" if self.local else "")
 
     @property
     def owner_database_url(self) -> str:

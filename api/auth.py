@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +17,7 @@ from api import cookies
 from api.budgets import tell
 from api.deps import Services, get_services
 from domain.assurance import Assurance
+from domain.budget import Budget
 from domain.errors import (
     KeyExpired,
     KeyRevoked,
@@ -57,6 +59,13 @@ class SignedIn:
     operator_id: str
     stepped_up_at: datetime | None
     is_one_time: bool
+    identity_id: str | None = None
+    """By which identity at the organisation's provider it began; None: with a password."""
+
+    @property
+    def method(self) -> Literal["password", "oidc"]:
+        """How the operator signed in, and how they step up."""
+        return "password" if self.identity_id is None else "oidc"
 
 
 @dataclass(frozen=True)
@@ -119,10 +128,11 @@ class Caller:
     def need_proof(self, now: datetime) -> None:
         """Raises `StepUpNeeded` for a session without `has_proof`."""
         if not self.has_proof(now):
-            raise StepUpNeeded("give the password again first", within=STEP_UP)
+            method = self.session.method if self.session else None
+            raise StepUpNeeded("prove again who you are first", within=STEP_UP, method=method)
 
     def has_proof(self, now: datetime) -> bool:
-        """Whether whoever sits before the session gave the password within five minutes. A key is its own proof."""
+        """Whether whoever sits before the session proved who they are within five minutes. A key is its own proof."""
         at = self.session.stepped_up_at if self.session else now
         return at is not None and now - at <= STEP_UP
 
@@ -150,39 +160,46 @@ async def caller(
 
 async def _key(request: Request, services: Services, sent: str) -> Caller:
     if sent.startswith(CUSTOMER_PREFIX):
-        return await _customer(services, sent)
+        return await _customer(request, services, sent)
     key = await services.db.admit_api_key(key_hash(sent), services.limits)
     if key is None:
         raise NotAuthenticated("the key is not valid")
     if key.ended is not None:
         raise KeyExpired("its time is over") if key.ended == "expired" else KeyRevoked("this key was revoked")
     structlog.contextvars.bind_contextvars(organisation=key.organisation)
-    tell(request, key.budgets)
-    if key.refused_by is not None:
-        wait_s = next(budget.retry_after_s for budget in key.budgets if budget.name == key.refused_by)
-        raise RateLimited("too many requests", limit=key.refused_by, retry_after=wait_s)
+    _within(request, key.budgets, key.refused_by)
     services.uses.saw(key.organisation, key.key_id, services.now())
     scopes, owner = frozenset(key.scopes), key.owner
     return Caller(key.organisation, key.name, scopes, key.key_id, vouches=key.vouches, owner=owner)
 
 
-async def _customer(services: Services, sent: str) -> Caller:
-    found = await services.db.resolve_customer_token(key_hash(sent))
+def _within(request: Request, budgets: Sequence[Budget], refused_by: str | None) -> None:
+    """Has the answer say how the limits stand. Raises `RateLimited` where one is used up."""
+    tell(request, budgets)
+    if refused_by is not None:
+        wait_s = next(budget.retry_after_s for budget in budgets if budget.name == refused_by)
+        raise RateLimited("too many requests", limit=refused_by, retry_after=wait_s)
+
+
+async def _customer(request: Request, services: Services, sent: str) -> Caller:
+    found = await services.db.admit_customer_token(key_hash(sent), services.limits)
     if found is None:
         raise NotAuthenticated("the token is not valid, or its time is over")
-    organisation, customer_id = found
-    structlog.contextvars.bind_contextvars(organisation=organisation)
-    return Caller(organisation, "customer", frozenset({Scope.CUSTOMER}), "customer", customer_id=customer_id)
+    structlog.contextvars.bind_contextvars(organisation=found.organisation)
+    _within(request, found.budgets, found.refused_by)
+    scopes = frozenset({Scope.CUSTOMER})
+    return Caller(found.organisation, "customer", scopes, "customer", customer_id=found.customer_id)
 
 
 async def _operator(request: Request, services: Services, token: str) -> Caller:
-    found = await services.db.resolve_session(key_hash(token))
+    found = await services.db.admit_session(key_hash(token), services.limits)
     if found is None:
         raise SessionOver("there is no such session, or it is over")
     cookies.check_ours(request, services)
-    services.uses.saw(found.organisation, found.session_id, services.now())
     structlog.contextvars.bind_contextvars(organisation=found.organisation)
-    session = SignedIn(found.session_id, found.operator_id, found.stepped_up_at, found.is_one_time)
+    _within(request, found.budgets, found.refused_by)
+    services.uses.saw(found.organisation, found.session_id, services.now())
+    session = SignedIn(found.session_id, found.operator_id, found.stepped_up_at, found.is_one_time, found.identity_id)
     by = found.operator_id
     return _known(request, Caller(found.organisation, by, frozenset(found.scopes), by, session, owner=by))
 

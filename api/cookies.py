@@ -4,6 +4,7 @@ A browser sends a cookie along whoever made the page. What changes something mus
 the browser says so (`Sec-Fetch-Site`, `Origin`), and the page sets a header that no other page can set unasked.
 """
 
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
@@ -22,14 +23,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def token_of(request: Request, services: Services) -> str | None:
     """The session's token, if the cookie is there. Raises `SessionOver` for two of them: one was planted."""
-    name = _name(services)
-    sent = [
-        value
-        for header in request.headers.getlist("cookie")
-        for part in header.split(";")
-        for found, _, value in [part.strip().partition("=")]
-        if found == name
-    ]
+    sent = _sent(request, _name(services))
     if not sent:
         return None
     if len(sent) > 1 or not sent[0].isascii() or not sent[0]:
@@ -52,6 +46,32 @@ def give(answer: Response, services: Services, token: str) -> None:
 
 def take_away(answer: Response, services: Services) -> None:
     answer.delete_cookie(_name(services), path="/", secure=not services.local, httponly=True, samesite="strict")
+
+
+def give_attempt(answer: Response, services: Services, state_hash: bytes, token: str, lasts: timedelta) -> None:
+    """What binds a sign-in at an identity provider to this browser. `Lax`: the way back from there is a link that
+    another site follows. Each has a cookie of its own, so that two windows do not disturb each other."""
+    answer.set_cookie(
+        _attempt_name(services, state_hash),
+        token,
+        max_age=int(lasts.total_seconds()),
+        path="/",
+        secure=not services.local,
+        httponly=True,
+        samesite="lax",
+    )
+    answer.headers["Cache-Control"] = "no-store"
+
+
+def attempt_of(request: Request, services: Services, state_hash: bytes) -> str:
+    """What `give_attempt` gave this browser; empty for none, and for two, of which one was planted."""
+    sent = _sent(request, _attempt_name(services, state_hash))
+    return sent[0] if len(sent) == 1 else ""
+
+
+def take_attempt_away(answer: Response, services: Services, state_hash: bytes) -> None:
+    name = _attempt_name(services, state_hash)
+    answer.delete_cookie(name, path="/", secure=not services.local, httponly=True, samesite="lax")
 
 
 def check_ours(request: Request, services: Services) -> None:
@@ -81,6 +101,20 @@ def origin_of(url: str) -> frozenset[str]:
 def _is_here(request: Request, origin: str) -> bool:
     host = request.headers.get("host", "")
     return bool(host) and origin.lower() in {f"https://{host.lower()}", f"http://{host.lower()}"}
+
+
+def _sent(request: Request, name: str) -> list[str]:
+    return [
+        value
+        for header in request.headers.getlist("cookie")
+        for part in header.split(";")
+        for found, _, value in [part.strip().partition("=")]
+        if found == name
+    ]
+
+
+def _attempt_name(services: Services, state_hash: bytes) -> str:
+    return f"{'holdfast_local' if services.local else '__Host-holdfast'}_oidc_{state_hash.hex()[:16]}"
 
 
 def _name(services: Services) -> str:

@@ -162,7 +162,7 @@ class Table:
     def _check_proof(self) -> None:
         policy, tools = self._services.approvals, self._services.rules.tools
         if not self._voice.has_proof and policy.needs_step_up(self.handoff.proposed, tools):
-            raise StepUpNeeded("give the password again first", within=STEP_UP)
+            raise StepUpNeeded("prove again who you are first", within=STEP_UP)
 
     def _requirements(self) -> tuple[Requirement, ...]:
         return self._services.approvals.requirements(self.handoff.proposed, self._services.rules.tools)

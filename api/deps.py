@@ -1,7 +1,7 @@
 """What routes are given: one object, made by the entry point."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
@@ -17,8 +17,10 @@ from domain.budget import Limits
 from domain.checkpoint import CheckpointKeys, CheckpointStore
 from domain.outside import NOBODY, AllowList
 from domain.ports import Failpoints, MailSink, Passwords, SecretBox
+from domain.redemption import Endpoints, Redemption
 from domain.revision import Rules
 from domain.sla import SlaPolicy
+from domain.values import OrganisationId
 from schema.session import Database
 
 
@@ -34,6 +36,20 @@ class PayloadOpener(Protocol):
     def open_claimed(self, payload: Payload) -> Payload:
         """What is inside, for the workflow it says it is for. Raises `PayloadRefused`."""
         ...
+
+
+class IdentityGateway(Protocol):
+    """Identity providers. What they answer is checked; for what they do not answer it raises `DependencyDown`."""
+
+    async def endpoints(self, organisation: OrganisationId, issuer: str) -> Endpoints:
+        """Where the provider of this issuer is talked to."""
+        ...
+
+    async def redeem(self, wanted: Redemption) -> Mapping[str, object]:
+        """The claims of the ID token a code stands for, its signature checked. Raises `IdTokenRefused`."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,12 @@ class Services:
     """None: no payload keys are set, and Temporal keeps everything in clear."""
     mail_sink: MailSink | None = None
     """The local stack's mail, to look at."""
+    identity: IdentityGateway | None = None
+    """None: what is needed for it is not installed, and nobody signs in by an identity provider."""
+    public_url: str = ""
+    """Where browsers reach this API: an origin. Empty: nobody said, and nobody can be sent back here."""
+    landing: str = ""
+    """Where a browser goes once somebody has signed in."""
     console_origins: frozenset[str] = frozenset()
     """Where our own page may come from beside this very host."""
     proxies: frozenset[str] = frozenset()

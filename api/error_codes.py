@@ -23,9 +23,18 @@ CODES: dict[str, Code] = {
     "key_expired": Code(401, "The time of this key is over."),
     "key_revoked": Code(401, "This key was revoked."),
     "session_over": Code(401, "There is no such session, or it is over. Sign in again."),
-    "sign_in_failed": Code(401, "Organisation, login or password are wrong, or the operator is disabled."),
+    "sign_in_failed": Code(
+        401, "Organisation, login or password are wrong, the operator is disabled, or the identity provider says no."
+    ),
+    "sign_in_over": Code(
+        410, "This sign-in was finished, took too long, or was begun in another browser. Begin it again."
+    ),
     "csrf_refused": Code(403, "A request with a session's cookie did not come from our own page; `reason` says why."),
-    "step_up_needed": Code(403, "Give the password again at `POST /session/step-up`; it counts for `within`."),
+    "step_up_needed": Code(
+        403,
+        "Give the password again at `POST /session/step-up`, or with `method` `oidc` begin at"
+        " `POST /session/oidc/step-up`; it counts for `within`.",
+    ),
     "password_change_needed": Code(403, "Change the one-time password at `POST /session/password` first."),
     "scope_missing": Code(403, "The key is valid but lacks every scope in `needs`."),
     "not_an_approver": Code(403, "Your yes does not count here; `reason`: `not_named`, or `self_approval`."),

@@ -12,7 +12,7 @@ from schema.api_keys import ApiKey, ApiKeyRepository
 PREFIX = "hf_live_"
 """Secret scanners know a key by it: `hf_live_[A-Za-z0-9_-]{43}`."""
 SHOWN = len(PREFIX) + 4
-RESERVED = frozenset({"agent", "system", "local", "admin", "customer"})
+RESERVED = frozenset({"agent", "system", "local", "admin", "customer", "identity_provider"})
 """Names the audit trail uses for others than keys."""
 
 

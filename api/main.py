@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from adapters.ed25519 import Ed25519Keys
 from adapters.failpoints import KillingFailpoints, NoFailpoints
 from adapters.gateways.checkpoint_file import CheckpointFiles
 from adapters.gateways.mail_folder import MailFolderReader
+from adapters.gateways.outside import OutsideClient
 from adapters.logs import configure_logs
 from adapters.passwords import Argon2Passwords
 from adapters.signing import new_key_pair
@@ -24,7 +26,7 @@ from api import denials, errors, openapi
 from api.budgets import Budgets
 from api.cookies import origin_of
 from api.correlation import Correlation
-from api.deps import Proof, Services
+from api.deps import IdentityGateway, Proof, Services
 from api.malformed import ProblemProtocol
 from api.resuming import keep_resuming
 from api.routes import (
@@ -47,10 +49,13 @@ from api.routes import (
     handoffs,
     health,
     holds,
+    identities,
+    identity_provider,
     interactions,
     keys,
     metrics,
     notifications,
+    oidc,
     operators,
     proposals,
     reports,
@@ -100,6 +105,8 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+            if services.identity is not None:
+                await services.identity.close()
             await services.db.close()
 
     meters = PrometheusMeters()
@@ -153,6 +160,9 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         keys,
         operators,
         session,
+        oidc,
+        identity_provider,
+        identities,
         audit,
         codec_endpoint,
         error_codes,
@@ -196,6 +206,9 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         now=now,
         failpoints=failpoints,
         passwords=Argon2Passwords(),
+        identity=_identity(settings),
+        public_url=settings.reached_at,
+        landing=settings.console_url or f"{settings.reached_at}/metrics/dashboard",
         console_origins=origin_of(settings.console_url),
         proxies=settings.proxies,
         new_key_pair=new_key_pair,
@@ -205,6 +218,17 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
         payloads=codec,
         mail_sink=MailFolderReader(settings.data_dir / "mail") if settings.local else None,
     )
+
+
+def _identity(settings: Settings) -> IdentityGateway | None:
+    if importlib.util.find_spec("joserfc") is None:  # the extra `oidc`
+        return None
+    from adapters.gateways.identity import OidcGateway
+
+    allowed = AllowList(settings.outbound_allowed)
+    # Somebody sits and waits: a provider that takes longer is as good as down.
+    client = OutsideClient(allowed, timeout=5.0, longest=8.0, most_bytes=262_144)
+    return OidcGateway(client, now, allowed)
 
 
 def server(settings: Settings) -> uvicorn.Server:

@@ -12,8 +12,10 @@ class Limits:
     most: int
     """Requests of one organisation in a window, over all its keys."""
     key_percent: int
-    """How much of it one key may use, so that a flood of one leaves something to the others."""
+    """How much of it one key or one operator may use, so that a flood of one leaves something to the others."""
     window: timedelta
+    customer_percent: int = 10
+    """The same for one end customer: they are many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,12 @@ class SignInFailed(NotAuthenticated):
     code = "sign_in_failed"
 
 
+class SignInOver(HoldfastError):
+    """A sign-in at an identity provider that cannot be finished here: used, too late, or another browser's."""
+
+    code = "sign_in_over"
+
+
 class CsrfRefused(HoldfastError):
     """A request with a session's cookie that another page may have sent."""
 
@@ -130,7 +136,7 @@ class CsrfRefused(HoldfastError):
 
 
 class StepUpNeeded(HoldfastError):
-    """The password must be given again first. `details["within"]`: how long that counts."""
+    """Who is there must be proved again first. `details["within"]`: how long that counts; `method`: how."""
 
     code = "step_up_needed"
 
@@ -151,7 +157,7 @@ class RateLimited(HoldfastError):
 
 
 class DependencyDown(HoldfastError):
-    """`details["dependency"]` names it: `postgres` or `temporal`."""
+    """`details["dependency"]` names it: `postgres`, `temporal` or `identity_provider`."""
 
     code = "dependency_down"
     retryable = True

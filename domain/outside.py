@@ -67,6 +67,7 @@ class Use(StrEnum):
 
     WEBHOOK = "webhook"
     CHAT = "chat"
+    IDENTITY = "identity"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ class AdmittedKey(ResolvedKey):
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedSession:
-    """A session that goes on, of an operator who may sign in."""
+class AdmittedSession:
+    """A session that goes on, of an operator who may sign in, with how the limits stand after this request."""
 
     organisation: OrganisationId
     session_id: str
@@ -51,6 +51,20 @@ class ResolvedSession:
     stepped_up_at: datetime | None
     is_one_time: bool
     """The password is a one-time one, to be changed before anything else."""
+    identity_id: str | None
+    """None: it began with a password."""
+    budgets: tuple[Budget, ...] = ()
+    refused_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedCustomer:
+    """An end customer whose token is good, with how the limits stand after this request."""
+
+    organisation: OrganisationId
+    customer_id: CustomerId
+    budgets: tuple[Budget, ...] = ()
+    refused_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +113,15 @@ ADMIT_API_KEY = text(
     "SELECT organisation, key_id, name, scopes, ended, most, ahead_s, key_most, key_ahead_s, refused_by,"
     " vouches, owner FROM admit_key(:hash, :most, :key_percent, :window_s)"
 )
-RESOLVE_SESSION = text(
-    "SELECT organisation, session_id, operator_id, scopes, stepped_up_at, is_one_time FROM resolve_session(:hash)"
+_OWN = "most, own_most, own_ahead_s, ahead_s, refused_by"
+ADMIT_SESSION = text(
+    f"SELECT organisation, session_id, operator_id, scopes, stepped_up_at, is_one_time, identity_id, {_OWN}"
+    " FROM admit_session(:hash, :most, :own_percent, :window_s)"
 )
-RESOLVE_CUSTOMER_TOKEN = text("SELECT organisation, customer_id FROM resolve_customer_token(:hash)")
+ADMIT_CUSTOMER_TOKEN = text(
+    f"SELECT organisation, customer_id, {_OWN} FROM admit_customer_token(:hash, :most, :own_percent, :window_s)"
+)
+WHOSE_OIDC_ATTEMPT = text("SELECT organisation FROM whose_oidc_attempt(:hash)")
 UNTOLD_HANDOFFS = text("SELECT organisation, handoff_id FROM untold_handoffs(:limit)")
 CHANGED_HANDOFFS = text("SELECT organisation, handoff_id FROM changed_handoffs(:limit)")
 UNTOLD_DELIVERIES = text("SELECT organisation, delivery_id FROM untold_deliveries(:limit)")
@@ -146,20 +165,31 @@ class LookUps(ABC):
         how = {"budgets": budgets, "refused_by": row.refused_by, "vouches": row.vouches, "owner": row.owner}
         return AdmittedKey(whose, row.key_id, row.name, tuple(row.scopes), row.ended, **how)
 
-    async def resolve_session(self, token_hash: bytes) -> ResolvedSession | None:
-        """Whose session this is, unless it is unknown or over."""
-        rows = await self._look_up(RESOLVE_SESSION, hash=token_hash)
+    async def admit_session(self, token_hash: bytes, limits: Limits) -> AdmittedSession | None:
+        """Whose session this is, unless it is unknown or over; one request more is counted for the operator and the
+        organisation."""
+        rows = await self._look_up(ADMIT_SESSION, hash=token_hash, **_granted(limits, limits.key_percent))
         if not rows:
             return None
         r = rows[0]
-        return ResolvedSession(
-            OrganisationId(r.organisation), r.session_id, r.operator_id, tuple(r.scopes), r.stepped_up_at, r.is_one_time
-        )
+        return AdmittedSession(
+            OrganisationId(r.organisation), r.session_id, r.operator_id, tuple(r.scopes), r.stepped_up_at,
+            r.is_one_time, r.identity_id, _budgets("operator", r, limits), r.refused_by,
+        )  # fmt: skip
 
-    async def resolve_customer_token(self, token_hash: bytes) -> tuple[OrganisationId, CustomerId] | None:
-        """For whom the token speaks, unless it is unknown or over."""
-        rows = await self._look_up(RESOLVE_CUSTOMER_TOKEN, hash=token_hash)
-        return (OrganisationId(rows[0].organisation), CustomerId(rows[0].customer_id)) if rows else None
+    async def admit_customer_token(self, token_hash: bytes, limits: Limits) -> AdmittedCustomer | None:
+        """For whom the token speaks, unless it is unknown or over; counted likewise."""
+        rows = await self._look_up(ADMIT_CUSTOMER_TOKEN, hash=token_hash, **_granted(limits, limits.customer_percent))
+        if not rows:
+            return None
+        r = rows[0]
+        whose, who = OrganisationId(r.organisation), CustomerId(r.customer_id)
+        return AdmittedCustomer(whose, who, _budgets("customer", r, limits), r.refused_by)
+
+    async def whose_oidc_attempt(self, state_hash: bytes) -> OrganisationId | None:
+        """In which organisation somebody is signing in by its identity provider with this state."""
+        rows = await self._look_up(WHOSE_OIDC_ATTEMPT, hash=state_hash)
+        return OrganisationId(rows[0].organisation) if rows else None
 
     async def untold_handoffs(self, limit: int = 100) -> tuple[UntoldHandoff, ...]:
         """Decided handoffs of every organisation whose workflows have not been told, oldest decision first."""
@@ -212,3 +242,14 @@ class LookUps(ABC):
         """How much is open, over all organisations."""
         rows = await self._look_up(STANDING_NOW)
         return tuple(Standing(r.measure, r.kind, r.count, r.since) for r in rows)
+
+
+def _granted(limits: Limits, own_percent: int) -> dict[str, Any]:
+    return {"most": limits.most, "own_percent": own_percent, "window_s": limits.window.total_seconds()}
+
+
+def _budgets(name: str, row: Any, limits: Limits) -> tuple[Budget, ...]:
+    """Those that were asked, the caller's own first; none on a standby."""
+    window_s = limits.window.total_seconds()
+    spent = ((name, row.own_most, row.own_ahead_s), ("organisation", row.most, row.ahead_s))
+    return tuple(Budget(of, most, window_s, ahead) for of, most, ahead in spent if ahead is not None)

@@ -1,4 +1,4 @@
-"""Sessions of operators. Only the hash of a session's token is stored; `Database.resolve_session` finds whose it is."""
+"""Sessions of operators. Only the hash of a session's token is stored; `Database.admit_session` finds whose it is."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,7 @@ class SignInRow(OrganisationRow, table=True):
     expires_at: datetime = Field(sa_type=UtcTime)
     stepped_up_at: datetime | None = Field(sa_type=UtcTime)
     ended_at: datetime | None = Field(sa_type=UtcTime)
+    identity_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,9 @@ class SignIn:
     expires_at: datetime
     """Over then at the latest."""
     stepped_up_at: datetime | None
-    """When the password was last given again."""
+    """When the operator last proved again who they are."""
+    identity_id: str | None
+    """By which identity at the organisation's provider it began; None: with a password."""
 
 
 _COLUMNS = ", ".join(SignIn.__dataclass_fields__)
@@ -48,6 +51,17 @@ _BEGIN = text(
     INSERT INTO sessions (organisation, id, operator_id, token_hash, created_at, last_seen_at, idle_until, expires_at)
     SELECT organisation, :id, id, :token_hash, :at, :at, :idle_until, :expires_at FROM operators
     WHERE organisation = :organisation AND id = :operator_id AND disabled_at IS NULL AND password_hash = :password_hash
+    FOR SHARE
+    RETURNING {_COLUMNS}
+    """
+)
+_BEGIN_BY = text(
+    f"""
+    INSERT INTO sessions (organisation, id, operator_id, token_hash, created_at, last_seen_at, idle_until, expires_at,
+                          identity_id)
+    SELECT o.organisation, :id, o.id, :token_hash, :at, :at, :idle_until, :expires_at, i.id
+    FROM operator_identities i JOIN operators o ON o.organisation = i.organisation AND o.id = i.operator_id
+    WHERE i.organisation = :organisation AND i.id = :identity_id AND o.disabled_at IS NULL
     FOR SHARE
     RETURNING {_COLUMNS}
     """
@@ -62,7 +76,8 @@ _SEEN = text(
 _STEP_UP = text(
     f"""
     UPDATE sessions SET stepped_up_at = :at, token_hash = :token_hash
-    WHERE organisation = :organisation AND id = :id AND ended_at IS NULL RETURNING {_COLUMNS}
+    WHERE organisation = :organisation AND id = :id AND ended_at IS NULL AND idle_until > :at AND expires_at > :at
+    RETURNING {_COLUMNS}
     """
 )
 _END = text("UPDATE sessions SET ended_at = :at WHERE organisation = :organisation AND id = :id AND ended_at IS NULL")
@@ -70,6 +85,18 @@ _END_ALL = text(
     """
     UPDATE sessions SET ended_at = :at
     WHERE organisation = :organisation AND operator_id = :operator_id AND ended_at IS NULL AND id <> :but
+    """
+)
+_END_PASSWORDS = text(
+    """
+    UPDATE sessions SET ended_at = :at
+    WHERE organisation = :organisation AND identity_id IS NULL AND ended_at IS NULL AND id <> :but
+    """
+)
+_END_OF = text(
+    """
+    UPDATE sessions SET ended_at = :at
+    WHERE organisation = :organisation AND identity_id = :identity_id AND ended_at IS NULL
     """
 )
 
@@ -83,6 +110,14 @@ class SignInRepository:
         row = await self._session.first(
             _BEGIN, id=new_id("ses"), operator_id=operator_id, password_hash=password_hash, token_hash=token_hash,
             at=at, idle_until=at + IDLE, expires_at=at + LONGEST,
+        )  # fmt: skip
+        return None if row is None else _sign_in(row)
+
+    async def begin_by(self, identity_id: str, token_hash: bytes, at: datetime) -> SignIn | None:
+        """The same by an identity; None if it was taken away, or the operator disabled."""
+        row = await self._session.first(
+            _BEGIN_BY, id=new_id("ses"), identity_id=identity_id, token_hash=token_hash, at=at, idle_until=at + IDLE,
+            expires_at=at + LONGEST,
         )  # fmt: skip
         return None if row is None else _sign_in(row)
 
@@ -105,6 +140,14 @@ class SignInRepository:
     async def end_all(self, operator_id: str, at: datetime, *, but: str = "") -> int:
         """Every session of an operator but one; how many that were."""
         return await self._session.run(_END_ALL, operator_id=operator_id, at=at, but=but)
+
+    async def end_all_by_password(self, at: datetime, *, but: str = "") -> int:
+        """Every session that began with a password but one; how many that were."""
+        return await self._session.run(_END_PASSWORDS, at=at, but=but)
+
+    async def end_of(self, identity_id: str, at: datetime) -> int:
+        """Every session an identity began; how many that were."""
+        return await self._session.run(_END_OF, identity_id=identity_id, at=at)
 
 
 def _sign_in(row: Record) -> SignIn:

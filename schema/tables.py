@@ -20,11 +20,14 @@ from schema.events import WebhookEventRow
 from schema.handoff_claims import HandoffPresenceRow
 from schema.handoff_rows import HandoffEventRow, HandoffRow
 from schema.heartbeats import WorkerHeartbeatRow
+from schema.identities import OperatorIdentityRow
+from schema.identity_providers import IdentityProviderRow
 from schema.interaction_rows import InteractionRow
 from schema.invoices import InvoiceRow
 from schema.legal_holds import LegalHoldRow
 from schema.messages import MessageRow
 from schema.notifications import NotificationReadRow, NotificationRow
+from schema.oidc_attempts import OidcAttemptRow
 from schema.operators import OperatorRow
 from schema.organisations import OrganisationTableRow
 from schema.rate_limits import RateLimitRow
@@ -46,6 +49,9 @@ ALL_ROWS: tuple[type[Row], ...] = (
     ApiKeyRow,
     OperatorRow,
     SignInRow,
+    IdentityProviderRow,
+    OperatorIdentityRow,
+    OidcAttemptRow,
     SignInThrottleRow,
     CustomerRow,
     CustomerTokenRow,

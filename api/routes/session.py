@@ -44,6 +44,8 @@ class WhoIsCalling(Value):
     name: str
     """What is recorded as the actor: an operator's id, or the name of a key."""
     scopes: tuple[str, ...]
+    method: Literal["password", "oidc"] | None = None
+    """How the session began, and how it steps up."""
     session_id: str | None = None
     expires_at: Instant | None = None
     """Over then at the latest."""
@@ -62,7 +64,7 @@ class WhoIsCalling(Value):
 async def sign_in(request: Request, body: SignInBody, services: ServicesDep, answer: Response) -> WhoIsCalling:
     """Sets the session's cookie. After five failures the account waits a second, then two, up to a quarter hour."""
     cookies.check_origin(request, services)
-    given = signing_in.Given(OrganisationId(body.organisation), body.login, body.password, _address(request))
+    given = signing_in.Given(OrganisationId(body.organisation), body.login, body.password, address_of(request))
     begun = await signing_in.sign_in(services, given)
     return _given(answer, services, given.organisation, begun)
 
@@ -85,14 +87,14 @@ async def sign_out(caller: CallerDep, services: ServicesDep) -> Response:
     return answer
 
 
-@router.post("/step-up", summary="Give the password again", responses={404: {}, **TOO_MANY})
+@router.post("/step-up", summary="Give the password again", responses={404: {}, 409: {}, **TOO_MANY})
 async def step_up(body: StepUpBody, caller: CallerDep, services: ServicesDep, answer: Response) -> WhoIsCalling:
     """What needs that (much money, keys, operators) may be done for five minutes. The cookie is a new one."""
     begun = await signing_in.step_up(services, caller, body.password)
     return _given(answer, services, caller.organisation, begun)
 
 
-@router.post("/password", summary="Change the password", responses={404: {}, **TOO_MANY})
+@router.post("/password", summary="Change the password", responses={404: {}, 409: {}, **TOO_MANY})
 async def change_password(
     body: ChangePasswordBody, caller: CallerDep, services: ServicesDep, answer: Response
 ) -> WhoIsCalling:
@@ -103,13 +105,19 @@ async def change_password(
 
 def _given(answer: Response, services: Services, organisation: OrganisationId, begun: signing_in.Begun) -> WhoIsCalling:
     cookies.give(answer, services, begun.token)
+    return who_has_begun(organisation, begun)
+
+
+def who_has_begun(organisation: OrganisationId, begun: signing_in.Begun) -> WhoIsCalling:
     operator, sign_in = begun.operator, begun.sign_in
+    by_password = sign_in.identity_id is None
     return WhoIsCalling(
         kind="session",
         organisation=organisation,
         name=operator.id,
         scopes=operator.scopes,
-        password_change_needed=operator.one_time_until is not None,
+        method="password" if by_password else "oidc",
+        password_change_needed=by_password and operator.one_time_until is not None,
         **_times(sign_in),
     )
 
@@ -121,6 +129,7 @@ def _who(caller: Caller, found: SignIn | None) -> WhoIsCalling:
         organisation=caller.organisation,
         name=caller.name,
         scopes=tuple(sorted(caller.scopes)),
+        method=caller.session.method if caller.session else None,
         password_change_needed=caller.session is not None and caller.session.is_one_time,
         **(_times(found) if found else {}),
     )
@@ -136,7 +145,7 @@ def _times(sign_in: SignIn) -> Json:
     }
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     """Where the connection comes from; of IPv6 the network, which one person has whole."""
     host = request.client.host if request.client else ""
     try:

@@ -15,6 +15,7 @@ from domain.calendar import Calendar
 from domain.consent import Consent
 from domain.erasure import Tombstone
 from domain.errors import Conflict
+from domain.identity_provider import ProviderSettings
 from domain.interaction import EffectState
 from domain.retention import DataClass
 from domain.values import DeliveryId, Money, OrganisationId, Priority, RequestId
@@ -36,10 +37,13 @@ from schema.effects import EffectRepository
 from schema.erasures import ErasureRepository
 from schema.events import EventRepository
 from schema.handoff_claims import HandoffClaims
+from schema.identities import IdentityRepository
+from schema.identity_providers import ProviderRepository
 from schema.interactions import InteractionRepository
 from schema.invoices import InvoiceRepository
 from schema.legal_holds import LegalHoldRepository
 from schema.notifications import NotificationRepository
+from schema.oidc_attempts import Attempt, AttemptRepository
 from schema.operators import OperatorRepository
 from schema.organisations import OrganisationRepository
 from schema.restored import RestoredRepository
@@ -77,6 +81,7 @@ APPEND_ONLY = (
     "audit_events",
     "calendars",
     "retention_policies",
+    "identity_providers",
     "refunds",
     "tickets",
 )
@@ -85,6 +90,9 @@ APPEND_ONLY = (
 FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens", "customer_channels"}
 """A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over, an
 address a customer does not use any more: none records what was done."""
+FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens", "operator_identities", "oidc_attempts"}
+"""A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over, who
+an operator is elsewhere when an admin says so: none records what was done."""
 
 
 async def something_in_every_table(db: Database, organisation: OrganisationId) -> None:
@@ -142,6 +150,11 @@ async def _somebody_signed_in(session: Session) -> None:
     operator = await OperatorRepository(session).add("ana@example.com", "hash", {"operator"}, "ci", NOW, None)
     await SignInRepository(session).begin(operator.id, "hash", f"token {session.organisation}".encode(), NOW)
     await ThrottleRepository(session).try_once("account", "key", NOW)
+    settings = ProviderSettings(issuer="https://idp.example.com", client_id="client")
+    provider = await ProviderRepository(session).put("idp_1", 1, settings, b"sealed", "ci", NOW)
+    await IdentityRepository(session).link(operator.id, settings.issuer, "subject", "ci", NOW)
+    attempt = Attempt("oat_1", b"browser", provider.id, provider.version, None, "", b"sealed", NOW, NOW, None)
+    await AttemptRepository(session).begin(attempt, f"state {session.organisation}".encode())
     await CustomerTokenRepository(session).issue(ANNA, f"ct {session.organisation}".encode(), "ci", NOW, NOW)
 
 
