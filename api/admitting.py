@@ -83,7 +83,7 @@ async def _admit(
     async with services.db.transaction(organisation) as session:
         known = await IdentityRepository(session).find(provider.settings.issuer, person.subject)
         identity = known or await _new(services, session, provider, person, scopes, at)
-        # First, for it locks: two sign-ins of one person come one after the other, and neither waits for the other twice.
+        # First, for it locks: of two sign-ins of one person the second begins when the first is through.
         await IdentityRepository(session).seen(identity.id, at)
         operator = await _operator(session, identity, scopes, at)
         begun = await SignInRepository(session).begin_by(identity.id, key_hash(token), at)

@@ -19,9 +19,9 @@ from api.admitting import admit, prove
 from api.auth import Caller, key_hash
 from api.deps import Services
 from api.signing_in import NOBODY, Begun, count_address, of_session
-from domain.errors import Conflict, DependencyDown, NotFound, SignInFailed, SignInOver
+from domain.errors import Conflict, DependencyDown, NotFound, SignInFailed
 from domain.id_token import Expected, IdTokenRefused, Person, person_of
-from domain.identity_provider import AdmissionRefused, attempt_context
+from domain.identity_provider import AdmissionRefused, SignInOver, attempt_context
 from domain.redemption import Redemption
 from domain.values import OrganisationId
 from schema.audit import AuditEvent, AuditRepository

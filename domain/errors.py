@@ -123,12 +123,6 @@ class SignInFailed(NotAuthenticated):
     code = "sign_in_failed"
 
 
-class SignInOver(HoldfastError):
-    """A sign-in at an identity provider that cannot be finished here: used, too late, or another browser's."""
-
-    code = "sign_in_over"
-
-
 class CsrfRefused(HoldfastError):
     """A request with a session's cookie that another page may have sent."""
 

@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from domain.errors import RequestInvalid
+from domain.errors import HoldfastError, RequestInvalid
 from domain.id_token import Person
 from domain.values import OrganisationId, Value
 
 MOST_ROLES = 100
 SCOPES = ("openid", "email")
 """Asked for always."""
+
+
+class SignInOver(HoldfastError):
+    """A sign-in at an identity provider that cannot be finished here: used, too late, or another browser's."""
+
+    code = "sign_in_over"
 
 
 class AdmissionRefused(Exception):

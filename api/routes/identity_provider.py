@@ -21,7 +21,7 @@ ClientId = Annotated[str, StringConstraints(min_length=1, max_length=255, patter
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=r"^[ -~]+$")]
 Domain = Annotated[
     str,
-    StringConstraints(max_length=253, to_lower=True, pattern=r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"),
+    StringConstraints(max_length=253, to_lower=True, pattern=r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$"),
 ]
 Group = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Claim = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[!-~]+$")]

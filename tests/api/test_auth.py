@@ -14,7 +14,10 @@ from schema.api_keys import ApiKeyRepository
 from tests.api.conftest import Api
 from tests.api.wire import problem_of
 
-OPEN = {"/healthz", "/readyz", "/errors", "/errors/{code}", "/approvals/{token}"}
+OPEN = {
+    *("/healthz", "/readyz", "/errors", "/errors/{code}", "/approvals/{token}"),
+    *("/session/oidc", "/session/oidc/callback/{providerId}"),
+}
 """What anybody may ask. A signed link is a credential of its own."""
 SIGN_IN = ("post", "/session")
 """Who signs in has nothing yet but a password."""
@@ -180,7 +183,15 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("post", "/operators"): ("/operators", {"login": "of-the-table", "scopes": ["operator"]}, {"admin"}),
     ("patch", "/operators/{operatorId}"): ("/operators/opr_missing0", {"enabled": False}, {"admin"}),
     ("post", "/operators/{operatorId}/reset"): ("/operators/opr_missing0/reset", None, {"admin"}),
+    ("get", "/identity-provider"): ("/identity-provider", None, {"admin"}),
+    ("put", "/identity-provider"): (
+        "/identity-provider", {"issuer": "https://idp.example.com", "clientId": "of-the-table"}, {"admin"}),
+    ("get", "/operators/{operatorId}/identity"): ("/operators/opr_missing0/identity", None, {"admin"}),
+    ("put", "/operators/{operatorId}/identity"): (
+        "/operators/opr_missing0/identity", {"subject": "of-the-table"}, {"admin"}),
+    ("delete", "/operators/{operatorId}/identity"): ("/operators/opr_missing0/identity", None, {"admin"}),
     ("get", "/session"): ("/session", None, EVERYBODY),
+    ("post", "/session/oidc/step-up"): ("/session/oidc/step-up", {}, EVERYBODY),
     ("delete", "/session"): ("/session", None, EVERYBODY),
     ("post", "/session/step-up"): ("/session/step-up", {"password": "x"}, EVERYBODY),
     ("post", "/session/password"): (

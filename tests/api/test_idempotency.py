@@ -295,6 +295,7 @@ REFUSE_ONE = {
     *("/handoffs/{handoffId}/notes", "/handoffs/{handoffId}/links"),
     *("/operators", "/operators/{operatorId}/reset", "/session", "/customers/{customerId}/tokens", "/holds"),
     "/customers/{customerId}/channels",
+    *("/session/oidc", "/session/oidc/step-up"),
 }
 REPEATABLE = {
     *("/handoffs/{handoffId}/" + verb for verb in ("claim", "release", "reassign", "priority", "presence")),

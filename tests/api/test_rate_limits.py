@@ -89,3 +89,33 @@ async def test_nobody_is_counted_and_nobody_is_told(api: Api, door: httpx2.Async
         await door.get("/interactions", headers=bearer("hf_test_unknown")),
     ):
         assert not [name for name in answer.headers if name.startswith("ratelimit")]
+
+
+async def test_T8_an_operator_and_a_customer_are_limited_as_keys_are(api: Api, door: httpx2.AsyncClient) -> None:
+    """However many sessions and tokens they have; and they leave something to others of their organisation."""
+    admin = bearer(await api.house.key("admin", organisation="crew"))
+    added = await api.http.post("/operators", json={"login": "ana", "scopes": ["operator"]}, headers=admin)
+    claim = {"organisation": "crew", "login": "ana", "password": added.json()["oneTimePassword"]}
+    async with (
+        httpx2.AsyncClient(base_url=door.base_url, timeout=60) as one,
+        httpx2.AsyncClient(base_url=door.base_url, timeout=60) as two,
+    ):
+        for http in (one, two):
+            assert (await http.post("/session", json=claim)).status_code == 201
+        answers = [await http.get("/session") for _ in range(9) for http in (one, two)]
+    assert [answer.status_code for answer in answers] == [200] * 16 + [429] * 2
+    assert problem_of(answers[-1], 429, "rate_limited")["limit"] == "operator"
+    assert answers[0].headers["ratelimit-policy"] == '"operator";q=16;w=3600, "organisation";q=20;w=3600'
+    assert [remaining(answer, "operator") for answer in answers[:3]] == [15, 14, 13]
+
+    customers = {"name": "N", "plan": "pro", "status": "active"}
+    tokens = []
+    for name in ("cust_1", "cust_1", "cust_2"):
+        await api.http.put(f"/customers/{name}", json=customers, headers=admin)
+        issued = await api.http.post(f"/customers/{name}/tokens", json={}, headers=admin)
+        tokens.append(bearer(issued.json()["token"]))
+    first, again, other = tokens
+    answers = [await door.get("/interactions", headers=headers) for headers in (first, again, first, other)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+    assert problem_of(answers[2], 429, "rate_limited")["limit"] == "customer"
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 1800

@@ -18,7 +18,7 @@ from schema.deliveries import DeliveryRepository, DeliveryStatus, NewDelivery
 from schema.notifications import NotificationRepository
 from schema.page import Position, encode
 from tests.api.conftest import Api
-from tests.api.test_auth import SCOPES, bearer
+from tests.api.test_auth import ALLOWED, SCOPES, bearer
 
 OURS, THEIRS = OrganisationId("demo"), OrganisationId("elsewhere")
 CANARY = {OURS: "Quillfeather", THEIRS: "Brambleworth"}
@@ -94,6 +94,8 @@ async def seeded(api: Api, organisation: OrganisationId) -> Seed:
     held = await told("POST", "/holds", {"customerId": customer, "reason": word})
     another_key = await told("POST", "/keys", {"name": word, "scopes": ["ingest"]})
     operator = await told("POST", "/operators", {"login": f"{word.lower()}@example.com", "scopes": ["operator"]})
+    await told("PUT", "/identity-provider", ALLOWED["put", "/identity-provider"][1])
+    await told("PUT", f"/operators/{operator['id']}/identity", {"subject": f"of-the-table {word}"})
     refund = await told("POST", "/chat", {"customerId": customer, "message": f"refund please, {word}"})
     asked = await told("POST", "/chat", {"customerId": customer, "message": f"I want to talk to a human. {word}"})
     effects = (await told("GET", f"/customers/{customer}/effects"))["items"]

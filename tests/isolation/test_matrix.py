@@ -20,7 +20,10 @@ THE_MACHINES = {("get", "/debug/mail/{name}")}
 """What only the organisation of the machine's owner has: a local stack's mail names no organisation."""
 
 
-OF_A_SESSION = {("delete", "/session"), ("post", "/session/step-up"), ("post", "/session/password")}
+OF_A_SESSION = {
+    *(("delete", "/session"), ("post", "/session/step-up"), ("post", "/session/password")),
+    ("post", "/session/oidc/step-up"),
+}
 """A key has no session."""
 
 KINDS = {name for _, template in ALLOWED for name in parameters(template)}
@@ -91,6 +94,7 @@ ENDS = {
     ("delete", "/webhooks/{webhookId}"): "webhookId",
     ("delete", "/keys/{keyId}"): "keyId",
     ("post", "/keys/{keyId}/rotate"): "keyId",
+    ("delete", "/operators/{operatorId}/identity"): "operatorId",
     ("post", "/customers/{customerId}/erase"): "customerId",
     ("delete", "/customers/{customerId}/channels/{channelId}"): "channelId",
 }
@@ -110,6 +114,11 @@ async def another(street: Street, door: Door, operation: Operation) -> tuple[str
         async with street.api.house.db.transaction(door.organisation) as session:
             whose = CustomerId(mine.objects["customerId"])
             return name, (await ChannelRepository(session).add(whose, "email", word, "ana", datetime.now(UTC))).id
+    if name == "operatorId":
+        new = await http.post("/operators", json={"login": word, "scopes": ["operator"]}, headers=door.headers)
+        there = str(new.json()["id"])
+        await http.put(f"/operators/{there}/identity", json={"subject": word}, headers=door.headers)
+        return name, there
     if name == "keyId":
         key = {"name": word, "scopes": ["ingest"]}
         return name, str((await http.post("/keys", json=key, headers=door.headers)).json()["id"])

@@ -1,16 +1,20 @@
 """The budget of keys and organisations: exact under a rush, back after a while, apart from each other."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from domain.budget import Limits
 from domain.values import OrganisationId
 from schema.api_keys import ApiKeyRepository
+from schema.customer_tokens import CustomerTokenRepository
+from schema.customers import CustomerRepository
 from schema.lookups import AdmittedKey
+from schema.operators import OperatorRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
+from schema.sign_ins import SignInRepository
 from tests.postgres import PostgresServer
-from tests.schema.given import ACME, GLOBEX, NOW
+from tests.schema.given import ACME, ANNA, GLOBEX, NOW, account
 
 LIMITS = Limits(most=20, key_percent=80, window=timedelta(hours=1))
 """One request in three minutes comes back: nothing does while a test runs."""
@@ -107,3 +111,27 @@ async def test_nothing_waits_for_a_disk(postgres: PostgresServer, database_url_o
     with postgres.owner(database_url_of_test) as owner:
         kind = owner.execute("SELECT relpersistence::text FROM pg_class WHERE relname = 'rate_limits'").fetchone()
     assert kind == ("u",)
+
+
+async def test_T8_sessions_and_tokens_spend_what_is_theirs_and_their_organisations(
+    postgres: PostgresServer, database_url_of_test: str, database: Database
+) -> None:
+    """Exactly as many as the limit says, many at once; and what is counted names no customer."""
+    hashed = await key(database, ACME, "first")
+    async with database.transaction(ACME) as session:
+        operator = await OperatorRepository(session).add("ana", "hash", {"operator"}, "ci", NOW)
+        now = datetime.now(UTC)
+        assert await SignInRepository(session).begin(operator.id, "hash", b"session", now)
+        await CustomerRepository(session).put(account(), NOW)
+        await CustomerTokenRepository(session).issue(ANNA, b"token", "ci", now, now + timedelta(hours=1))
+    asked = await asyncio.gather(*[database.admit_customer_token(b"token", LIMITS) for _ in range(9)])
+    assert sorted([found and found.refused_by for found in asked], key=str) == [None] * 2 + ["customer"] * 7
+    sessions = await asyncio.gather(*[database.admit_session(b"session", LIMITS) for _ in range(20)])
+    assert sorted([found and found.refused_by for found in sessions], key=str) == [None] * 16 + ["operator"] * 4
+    assert await refusals(database, hashed, 3) == [None, None, "organisation"]
+    assert await database.admit_session(b"unknown", LIMITS) is None
+    assert await database.admit_customer_token(b"unknown", LIMITS) is None
+    with postgres.owner(database_url_of_test) as owner:
+        counted = [row[0] for row in owner.execute("SELECT id FROM rate_limits ORDER BY id").fetchall()]
+    assert len(counted) == 4
+    assert ANNA not in str(counted)

@@ -87,12 +87,13 @@ APPEND_ONLY = (
 )
 
 
-FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens", "customer_channels"}
+FORGOTTEN = {
+    *("handoff_wakes", "sign_in_throttles", "customer_tokens", "customer_channels"),
+    *("operator_identities", "oidc_attempts"),
+}
 """A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over, an
-address a customer does not use any more: none records what was done."""
-FORGOTTEN = {"handoff_wakes", "sign_in_throttles", "customer_tokens", "operator_identities", "oidc_attempts"}
-"""A reminder is taken away when it was heard, failures to sign in after a day, a customer's token when it is over, who
-an operator is elsewhere when an admin says so: none records what was done."""
+address a customer does not use any more, who an operator is elsewhere when an admin says so: none records what was
+done."""
 
 
 async def something_in_every_table(db: Database, organisation: OrganisationId) -> None:
