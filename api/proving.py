@@ -136,7 +136,7 @@ async def visible(session: Session, caller: Caller, interaction_id: InteractionI
 
 async def _tell(services: Services, interaction: Interaction, heard: Heard, wait: timedelta) -> None:
     """Whatever prevents it: the timer of the code makes the workflow look."""
-    handle = services.temporal.get_workflow_handle_for(InteractionWorkflow.run, interaction.workflow_id)
+    handle = services.temporal.get_workflow_handle(interaction.workflow_id)
     failures = (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError, RuntimeError)
     with contextlib.suppress(TimeoutError, *failures):
         async with asyncio.timeout(wait.total_seconds()):
