@@ -24,6 +24,7 @@ COLUMNS = (
     "action",
     "subject",
     "details",
+    "ledger",
     "xact",
     "data",
 )
@@ -75,7 +76,7 @@ async def as_csv(db: Database, organisation: OrganisationId, filters: AuditFilte
 
 
 def event(row: Record) -> Json:
-    """As the standalone verifier reads it. `details` is the text that was hashed."""
+    """As the standalone verifier reads it. `details` and `ledger` are the texts that were hashed."""
     return {
         "sequence": row.sequence,
         "hash": row.hash,
@@ -86,6 +87,7 @@ def event(row: Record) -> Json:
         "action": row.action,
         "subject": row.subject,
         "details": row.details,
+        "ledger": row.ledger,
         "xact": row.xact,
     }
 

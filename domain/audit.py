@@ -25,6 +25,8 @@ class AuditRecord(NamedTuple):
     details: str
     xact: int
     """The database transaction that wrote it."""
+    ledger: str | None = None
+    """What its seal says of the ledger, as JSON text; empty: nothing. None: it was sealed in the first format."""
 
 
 class Batch(NamedTuple):
@@ -109,19 +111,17 @@ def genesis(organisation: OrganisationId) -> bytes:
 
 
 def chained(previous: bytes, organisation: OrganisationId, sequence: int, event: AuditRecord) -> bytes:
-    """The hash of an event at this place."""
-    words = {
-        "action": event.action,
-        "actor": event.actor,
-        "at": event.at,
-        "details": _READ(event.details),
-        "id": event.id,
-        "organisation": organisation,
-        "sequence": sequence,
-        "subject": event.subject,
-        "xact": event.xact,
-    }
+    """The hash of an event at this place. What is JSON is hashed as the text it is; the first format took it apart."""
+    if event.ledger is None:
+        return hashlib.sha256(previous + _first_format(organisation, sequence, event).encode()).digest()
+    words = event._asdict() | {"organisation": organisation, "sequence": sequence}
     return hashlib.sha256(previous + _WRITE(words).encode()).digest()
+
+
+def _first_format(organisation: OrganisationId, sequence: int, event: AuditRecord) -> str:
+    words = event._asdict() | {"organisation": organisation, "sequence": sequence, "details": _READ(event.details)}
+    del words["ledger"]
+    return _WRITE(words)
 
 
 class ChainCheck:

@@ -11,7 +11,6 @@ from sqlmodel import Field
 
 from domain.values import Json
 from schema.base import OrganisationRow, UtcTime, new_id
-from schema.ledger_seals import SEALED_WITH
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
 from schema.session import Session
 
@@ -21,8 +20,15 @@ class AuditEventRow(OrganisationRow, table=True):
     __table_args__ = (
         Index("audit_events_by_time", "organisation", "at", "id"),
         Index("audit_events_by_subject", "organisation", "subject", "at"),
-        Index("audit_events_by_actor", "organisation", "actor", "at", "id"),
-        Index("audit_events_by_action", "organisation", "action", "at", "id"),
+        Index("audit_events_by_actor", "organisation", "actor", "at", "id", postgresql_where=text("actor <> 'agent'")),
+        Index(
+            "audit_events_by_action",
+            "organisation",
+            "action",
+            "at",
+            "id",
+            postgresql_where=text("action <> 'interaction.completed'"),
+        ),
         Index("audit_events_by_xact", "organisation", "xact"),
     )
 
@@ -51,9 +57,9 @@ class AuditEvent:
 
 
 _APPEND = text(
-    f"""
+    """
     INSERT INTO audit_events (organisation, id, at, actor, action, subject, details)
-    SELECT CAST(:organisation AS varchar), r.id, r.at, r.actor, r.action, r.subject, r.details || {SEALED_WITH}
+    SELECT :organisation, r.id, r.at, r.actor, r.action, r.subject, r.details
     FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS r (id varchar, at timestamptz, actor varchar, action varchar, subject varchar, details jsonb)
     """

@@ -17,7 +17,7 @@ _TO_THE_END = text("SELECT set_config('cursor_tuple_fraction', '1', true)")
 """Postgres plans cursors for their first rows; here all of them are read."""
 _LINKS = text(
     f"""
-    SELECT s.sequence, s.hash, s.event_id, {EVENT_COLUMNS},
+    SELECT s.sequence, s.hash, s.event_id, s.ledger, {EVENT_COLUMNS},
         b.number, b.first_sequence, b.head_hash, {SHOWN_AT.format("b.sealed_at")} AS sealed_at
     FROM audit_seals s
     LEFT JOIN audit_events e ON e.organisation = s.organisation AND e.id = s.event_id
@@ -108,7 +108,7 @@ class AuditChain:
 
 
 def _link(row: Record) -> Link:
-    event = record(row) if row.id is not None else None
+    event = record(row)._replace(ledger=row.ledger) if row.id is not None else None
     batch = None
     if row.number is not None:
         batch = Batch(row.number, row.first_sequence, bytes(row.head_hash), row.sealed_at)

@@ -13,7 +13,7 @@ from sqlmodel import Field
 
 from domain.audit import AuditRecord, chained, genesis
 from schema.base import OrganisationRow, UtcTime
-from schema.ledger_seals import SHOWN_AT
+from schema.ledger_seals import SHOWN_AT, said_of
 from schema.session import Record, Session
 
 
@@ -24,6 +24,8 @@ class AuditSealRow(OrganisationRow, table=True):
     sequence: int = Field(primary_key=True, sa_type=BigInteger)
     event_id: str
     hash: bytes
+    ledger: str | None
+    """What `schema.ledger_seals` says of the rows the event is about; None: sealed in the first format."""
 
 
 class AuditBatchRow(OrganisationRow, table=True):
@@ -101,9 +103,10 @@ _TO_SWEEP = text(
 _PUT = text(
     """
     WITH seals AS (
-        INSERT INTO audit_seals (organisation, sequence, event_id, hash)
-        SELECT :organisation, CAST(:first AS bigint) + u.place - 1, u.event_id, u.hash
-        FROM unnest(CAST(:ids AS varchar[]), CAST(:hashes AS bytea[])) WITH ORDINALITY AS u (event_id, hash, place)
+        INSERT INTO audit_seals (organisation, sequence, event_id, hash, ledger)
+        SELECT :organisation, CAST(:first AS bigint) + u.place - 1, u.event_id, u.hash, u.ledger
+        FROM unnest(CAST(:ids AS varchar[]), CAST(:hashes AS bytea[]), CAST(:ledger AS text[]))
+            WITH ORDINALITY AS u (event_id, hash, ledger, place)
     )
     INSERT INTO audit_batches (organisation, number, first_sequence, last_sequence, head_hash, horizon, horizon_id,
                                sealed_at)
@@ -145,8 +148,13 @@ class SealRepository:
         reached = Place(below) if done else Place(rows[-1].xact, rows[-1].id)
         if rows:
             before = head.place if head else Place(0)
-            await self._put(head, [record(row) for row in rows], before if sweep and not done else reached, at)
+            events = await self._with_ledger([record(row) for row in rows])
+            await self._put(head, events, before if sweep and not done else reached, at)
         return Sealed(len(rows), None if sweep is None else reached, done)
+
+    async def _with_ledger(self, events: list[AuditRecord]) -> list[AuditRecord]:
+        said = await said_of(self._session, events)
+        return [event._replace(ledger=words) for event, words in zip(events, said, strict=True)]
 
     async def _put(self, head: Head | None, events: list[AuditRecord], place: Place, at: datetime) -> None:
         organisation = self._session.organisation
@@ -165,6 +173,7 @@ class SealRepository:
             horizon_id=place.id,
             ids=[event.id for event in events],
             hashes=hashes,
+            ledger=[event.ledger for event in events],
             at=at,
         )
 

@@ -70,7 +70,7 @@ _FILTER = f"""e.organisation = :organisation AND e.at >= :since AND e.at < :unti
 _SEAL = "LEFT JOIN audit_seals s ON s.organisation = e.organisation AND s.event_id = e.id"
 _EVENTS = text(
     f"""
-    SELECT s.event_id, {EVENT_COLUMNS}, s.sequence, encode(s.hash, 'hex') AS hash,
+    SELECT s.event_id, {EVENT_COLUMNS}, s.sequence, encode(s.hash, 'hex') AS hash, s.ledger,
         (SELECT encode(p.hash, 'hex') FROM audit_seals p
             WHERE p.organisation = s.organisation AND p.sequence = s.sequence - 1) AS previous
     FROM audit_events e FULL JOIN audit_seals s ON s.organisation = e.organisation AND s.event_id = e.id

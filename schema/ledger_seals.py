@@ -1,13 +1,17 @@
 """What the sealed audit holds of the ledger, so that a row which was changed since is found.
 
-An event about an interaction, an effect or a handoff carries a digest of each row it is about, made by the statement
-that writes the event. `docs/audit/README.md` has the format; `schema.audit_chain` reads it against the rows.
+The seal of an event about an interaction, an effect or a handoff carries a digest of each row it is about, made when
+the event is sealed. `docs/audit/README.md` has the format; `differing` reads it against the rows.
 """
 
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import text
 
+from domain.audit import AuditRecord, Link
 from schema.session import Session
 
 SHOWN_AT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
@@ -70,6 +74,18 @@ KINDS = {
     ),
 }
 _TIMES = {"at", "reserved_at", "opened_at", "decided_at"}
+ABOUT = (
+    ("decision", "interaction.", "interaction_id"),
+    ("effect", "interaction.", "interaction_id"),
+    ("outcome", "interaction.", ""),
+    ("effect", "effect.", "id"),
+    ("outcome", "effect.", "effect_id"),
+    ("undoing", "effect.undone", "effect_id"),
+    ("handoff", "handoff.opened", "id"),
+    ("ruling", "handoff.", "id"),
+)
+"""Of which kinds events speak whose action begins so, and the column that has their subject; none: the effect's
+interaction has it."""
 
 
 def _digest(columns: tuple[str, ...]) -> str:
@@ -77,33 +93,50 @@ def _digest(columns: tuple[str, ...]) -> str:
     return f"encode(sha256(convert_to(jsonb_build_array({shown})::text, 'UTF8')), 'hex')"
 
 
-def _sealed(name: str, whose: str) -> str:
-    kind = KINDS[name]
+def _parameter(action: str) -> str:
+    return action.replace(".", "_")
+
+
+def _rows(kind: Kind, column: str) -> str:
+    # Behind OFFSET nothing is joined: a planner that guesses how many subjects there are would read all of the table.
+    if column:
+        where = f"x.organisation = :organisation AND x.{column} = u.subject AND {kind.only}"
+        return f"SELECT x.* FROM {kind.table} x WHERE {where} OFFSET 0"
     return (
-        f"SELECT '{name}' AS of, x.{kind.id} AS id, {_digest(kind.columns)} AS row, {_digest(kind.words)} AS words"
-        f" FROM {kind.table} x WHERE x.organisation = :organisation AND {kind.only} AND {whose}"
+        "SELECT x.* FROM effects f CROSS JOIN LATERAL (SELECT x.* FROM effect_events x WHERE"
+        f" x.organisation = :organisation AND x.effect_id = f.id AND {kind.only} OFFSET 0) x"
+        " WHERE f.organisation = :organisation AND f.interaction_id = u.subject OFFSET 0"
     )
 
 
-_OF_EFFECTS = (
-    "x.effect_id IN (SELECT f.id FROM effects f WHERE f.organisation = :organisation AND f.interaction_id = r.subject)"
-)
-_ABOUT = " UNION ALL ".join(
-    (
-        _sealed("decision", "r.action LIKE 'interaction.%' AND x.interaction_id = r.subject"),
-        _sealed("effect", "r.action LIKE 'interaction.%' AND x.interaction_id = r.subject"),
-        _sealed("outcome", f"r.action LIKE 'interaction.%' AND {_OF_EFFECTS}"),
-        _sealed("effect", "r.action LIKE 'effect.%' AND x.id = r.subject"),
-        _sealed("outcome", "r.action LIKE 'effect.%' AND x.effect_id = r.subject"),
-        _sealed("undoing", "r.action = 'effect.undone' AND x.effect_id = r.subject"),
-        _sealed("handoff", "r.action = 'handoff.opened' AND x.id = r.subject"),
-        _sealed("ruling", "r.action LIKE 'handoff.%' AND x.id = r.subject"),
+def _told(name: str, action: str, column: str) -> str:
+    kind = KINDS[name]
+    subjects = f"unnest(CAST(:{_parameter(action)} AS varchar[])) u (subject)"
+    return (
+        f"SELECT '{action}' AS action, u.subject, '{name}' AS of, x.{kind.id} AS id,"
+        f" {_digest(kind.columns)} AS row, {_digest(kind.words)} AS words"
+        f" FROM {subjects} CROSS JOIN LATERAL ({_rows(kind, column)}) x"
     )
-)
-SEALED_WITH = f"""coalesce((
-    SELECT jsonb_build_object('ledger', jsonb_agg(to_jsonb(s) ORDER BY s.of, s.id)) FROM ({_ABOUT}) s
-    HAVING count(*) > 0), '{{}}')"""
-"""As part of an event's details, of the event `r`: what stands in the ledger about its subject."""
+
+
+_TOLD = text(" UNION ALL ".join(_told(*about) for about in ABOUT) + " ORDER BY of, id")
+_ACTIONS = tuple(dict.fromkeys(action for _, action, _ in ABOUT))
+_WRITE = json.JSONEncoder(separators=(",", ":")).encode
+
+
+async def said_of(session: Session, events: Sequence[AuditRecord]) -> list[str]:
+    """What the seal of each of these events is to say of the ledger as it is now: JSON text, empty for nothing."""
+    subjects = {a: list({e.subject for e in events if e.action.startswith(a)}) for a in _ACTIONS}
+    if not any(subjects.values()):
+        return [""] * len(events)
+    told = defaultdict[tuple[str, str], list[dict[str, str]]](list)
+    for row in await session.all(_TOLD, **{_parameter(action): found for action, found in subjects.items()}):
+        told[row.action, row.subject].append({"of": row.of, "id": row.id, "row": row.row, "words": row.words})
+    said = (
+        [one for action in _ACTIONS if event.action.startswith(action) for one in told[action, event.subject]]
+        for event in events
+    )
+    return [_WRITE(rows) if rows else "" for rows in said]
 
 
 _ERASED = (
@@ -146,7 +179,7 @@ def _differing(name: str) -> str:
     }[kind.table]
     # A subquery per row and no join: a planner that guesses how much was said would read all of the table each time.
     return (
-        f"SELECT w.sequence, w.event_id, w.of, w.id FROM said w WHERE w.of = '{name}' AND (SELECT"
+        f"SELECT w.place FROM said w WHERE w.of = '{name}' AND (SELECT"
         f" {_digest(kind.columns)} = w.row AND ({_digest(kind.words)} = w.words OR {_ERASED.format(whose)}"
         f" OR {_emptied(kind.table)})"
         f" FROM {kind.table} x WHERE x.organisation = :organisation AND x.{kind.id} = w.id AND {kind.only}) IS NOT TRUE"
@@ -156,28 +189,61 @@ def _differing(name: str) -> str:
 _DIFFERING = text(
     f"""
     WITH said AS MATERIALIZED (
-        SELECT s.sequence, s.event_id, w.of, w.id, w.row, w.words FROM audit_seals s
-        JOIN audit_events e ON e.organisation = s.organisation AND e.id = s.event_id
-        CROSS JOIN LATERAL jsonb_to_recordset(CASE jsonb_typeof(e.details -> 'ledger') WHEN 'array'
-            THEN e.details -> 'ledger' ELSE '[]' END) AS w (of varchar, id varchar, row varchar, words varchar)
-        WHERE s.organisation = :organisation AND s.sequence BETWEEN :first AND :last
+        SELECT * FROM unnest(string_to_array(:of, E'\\n'), string_to_array(:id, E'\\n'), string_to_array(:row, E'\\n'),
+            string_to_array(:words, E'\\n')) WITH ORDINALITY AS w (of, id, row, words, place)
     )
     {" UNION ALL ".join(map(_differing, KINDS))}
-    ORDER BY sequence, of, id LIMIT 20
+    ORDER BY place LIMIT 20
     """
 )
 
 
-class Differs(NamedTuple):
-    """A row that is not as it was when this event was written, or is not there any more."""
+class Said(NamedTuple):
+    """What an event says of a row."""
 
     sequence: int
     event_id: str
     of: str
     id: str
+    row: str
+    words: str
 
 
-async def differing(session: Session, first: int, last: int) -> list[Differs]:
-    """The first rows that differ from what the events at these places say of them, twenty at most."""
-    rows = await session.all(_DIFFERING, first=first, last=last)
-    return [Differs(row.sequence, row.event_id, row.of, row.id) for row in rows]
+async def differing(session: Session, links: Sequence[Link]) -> list[Said]:
+    """What these events say of rows that are not so any more, or are gone: twenty at most, the first place first."""
+    said = [one for link in links for one in _said(link)]
+    if not said:
+        return []
+    # Lines instead of arrays: those are read one word at a time, which takes longer than everything else here.
+    columns = dict(zip(_NAMES, map("\n".join, zip(*(one[2:] for one in said), strict=True)), strict=True))
+    return [said[row.place - 1] for row in await session.all(_DIFFERING, **columns)]
+
+
+def _said(link: Link) -> Iterator[Said]:
+    """By its seal, or by the event itself where an earlier release wrote it. What is no such list says nothing."""
+    event = link.event
+    listed: list[object] = []
+    if event and event.ledger:
+        listed += _list(_read(event.ledger))
+    if event and '"ledger"' in event.details:
+        found = _read(event.details)
+        listed += _list(found.get("ledger") if isinstance(found, dict) else None)
+    for one in listed:
+        match one:
+            case {"of": str(of), "id": str(name), "row": str(row), "words": str(words)}:
+                if "\n" not in of + name + row + words:
+                    yield Said(link.sequence, link.event_id, of, name, row, words)
+
+
+_NAMES = ("of", "id", "row", "words")
+
+
+def _read(words: str) -> object:
+    try:
+        return json.loads(words)
+    except (ValueError, RecursionError):  # its hash is wrong, and that is found
+        return None
+
+
+def _list(found: object) -> list[object]:
+    return found if isinstance(found, list) else []

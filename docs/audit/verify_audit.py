@@ -81,8 +81,12 @@ def canonical(value: Any) -> bytes:
 
 
 def chained(previous: bytes, organisation: str, event: Any) -> bytes:
-    words = {name: event[name] for name in ("action", "actor", "at", "id", "sequence", "subject", "xact")}
-    words |= {"details": READ(event["details"]), "organisation": organisation}
+    words = {name: event[name] for name in ("action", "actor", "at", "details", "id", "sequence", "subject", "xact")}
+    words["organisation"] = organisation
+    if event.get("ledger") is None:  # the first format
+        words["details"] = READ(event["details"])
+    else:
+        words["ledger"] = event["ledger"]
     return hashlib.sha256(previous + canonical(words)).digest()
 
 
@@ -213,9 +217,11 @@ class Check:
         """What this event says about rows of the ledger."""
         if event["action"] and event["action"].startswith("customer.eras"):
             self.forgotten.add("erased_" + event["subject"][-32:])
+        listed = READ(event["ledger"]) if event.get("ledger") else []
         if '"ledger"' in (event["details"] or ""):
-            listed = READ(event["details"]).get("ledger")
-            for one in listed if isinstance(listed, list) else ():
+            listed = [*listed, *(READ(event["details"]).get("ledger") or [])]
+        if listed:
+            for one in listed:
                 said = (event["sequence"], event["id"], one["row"], one["words"])
                 self.said.setdefault((one["of"], one["id"]), []).append(said)
 

@@ -89,7 +89,7 @@ class Chain:
         """What somebody does who knows the format and holds the database, and nothing else."""
         rows = self.owner.execute(
             """SELECT s.sequence, e.id, to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), e.actor,
-                e.action, e.subject, e.details::text, e.xact
+                e.action, e.subject, e.details::text, e.xact, s.ledger
             FROM audit_seals s JOIN audit_events e ON e.id = s.event_id ORDER BY s.sequence"""
         ).fetchall()
         previous = genesis(ACME)
@@ -116,6 +116,8 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "hash": (
         "UPDATE audit_seals SET hash = set_byte(hash, 0, get_byte(hash, 0) # 1) WHERE sequence = %(n)s",
     ),
+    "ledger": ("UPDATE audit_seals SET ledger = '[]' WHERE sequence = %(n)s",),
+    "said_to_be_older": ("UPDATE audit_seals SET ledger = NULL WHERE sequence = %(n)s",),
     "swapped": (
         "CREATE TEMP TABLE swap AS SELECT sequence, event_id FROM audit_seals WHERE sequence IN (%(n)s, %(n)s + 1)",
         "UPDATE audit_seals SET event_id = 'x' || event_id WHERE sequence IN (%(n)s, %(n)s + 1)",

@@ -70,13 +70,52 @@ async def test_A1_a_changed_ledger_is_found_and_the_row_is_named(
     assert found == {(f.problem.value, f.sequence, f.row) for f in verdict.findings}
 
 
+async def test_what_an_earlier_release_sealed_is_checked_by_its_own_format(chain: Chain, tmp_path: Path) -> None:
+    """There events carried the digests themselves, and their details were hashed taken apart."""
+    chain.signs = False
+    await a_story(chain)
+    chain.owner.execute(
+        "UPDATE audit_events e SET details = details || jsonb_build_object('rate', 1.50, 'ledger', s.ledger::jsonb)"
+        " FROM audit_seals s WHERE s.event_id = e.id AND s.ledger <> ''"
+    )
+    chain.owner.execute("UPDATE audit_seals SET ledger = NULL")
+    chain.rehash()
+    chain.signs = True
+    await chain.write(3)
+    await chain.seal_all()
+    assert (await chain.verify()).findings == ()
+    assert (await asyncio.to_thread(judged, tmp_path, await exported(chain), chain))["ok"]
+    for change in ("tool", "result", "decided by"):
+        chain.owner.execute(CHANGES[change][0].format().encode())
+    verdict = await chain.verify()
+    assert {(f.row or "").split()[0] for f in verdict.findings} == {"effect", "outcome", "ruling"}
+    theirs = await asyncio.to_thread(judged, tmp_path, await exported(chain), chain)
+    found = {(f["problem"], f["sequence"], f["row"]) for f in theirs["findings"]}
+    assert found == {(f.problem.value, f.sequence, f.row) for f in verdict.findings}
+
+
+async def test_a_row_is_bound_from_the_sealing_on_and_not_before(chain: Chain) -> None:
+    """What decision 31 admits: between its event and the sealing somebody who owns the database could change it."""
+    await customer(chain.db)
+    async with chain.db.transaction(ACME) as session:
+        ids = await decided(session)
+        await AuditRepository(session).append(AuditEvent(NOW, "agent", "interaction.completed", ids[0]))
+    chain.owner.execute(CHANGES["decision"][0].format().encode())
+    await chain.seal_all()
+    assert (await chain.verify()).ok
+    chain.owner.execute("UPDATE decisions SET facts = '{}'")
+    assert not (await chain.verify()).ok
+
+
 async def test_what_a_settled_effect_is_sealed_with_is_its_own_event(chain: Chain) -> None:
     effect_id = await a_story(chain)
-    (details,) = chain.owner.execute(
-        "SELECT details FROM audit_events WHERE action = 'effect.confirmed' AND subject = %s", [effect_id]
-    ).fetchone() or ({},)
-    assert [row["of"] for row in details["ledger"]] == ["effect", "outcome"]
-    assert all(re.fullmatch("[0-9a-f]{64}", row["row"]) for row in details["ledger"])
+    (said,) = chain.owner.execute(
+        "SELECT s.ledger::jsonb FROM audit_seals s JOIN audit_events e ON e.id = s.event_id"
+        " WHERE e.action = 'effect.confirmed' AND e.subject = %s",
+        [effect_id],
+    ).fetchone() or ([],)
+    assert [row["of"] for row in said] == ["effect", "outcome"]
+    assert all(re.fullmatch("[0-9a-f]{64}", row["row"]) for row in said)
 
 
 async def test_a_customer_who_was_forgotten_is_no_finding_unless_nobody_asked_for_it(
