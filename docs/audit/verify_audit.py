@@ -27,43 +27,21 @@ BEGINNING = b'{"organisation":'
 NUMBERS = ("batch", "sequence")
 NAMES = ("organisation", *NUMBERS, "head", "sealedAt", "previous", "keyId", "signature")
 SHAPE = [(name, int if name in NUMBERS else str) for name in NAMES]
-LEDGER: dict[str, list[tuple[str, str, str, str, set[str]]]] = {
-    "decisions": [
-        (
-            "decision",
-            "id",
-            "id interaction_id stage mode outcome priority intent confidence policy_version digest at",
-            "decision proposal facts",
-            set(),
-        )
-    ],
-    "effects": [
-        (
-            "effect",
-            "id",
-            "id key interaction_id decision_id handoff_id ordinal tool effect_class digest amount currency"
-            " policy_version reserved_at",
-            "customer_id subject arguments",
-            set(),
-        )
-    ],
-    "effectEvents": [
-        ("outcome", "effect_id", "effect_id attempt state error_code at", "result", {"confirmed", "failed", "unknown"}),
-        ("undoing", "effect_id", "effect_id attempt state error_code at", "result", {"undone"}),
-    ],
-    "handoffs": [
-        (
-            "handoff",
-            "id",
-            "id interaction_id kind reason confidence decision_id digest opened_at",
-            "customer_id proposed issues",
-            set(),
-        ),
-        ("ruling", "id", "id decision decided_by decided_at agreed_digest", "resolution", set()),
-    ],
-}
-"""By section of the export: kind of row, the column that names it, what is hashed of it, and what is overwritten if the
-customer is forgotten; of `effectEvents` only those in these states."""
+LEDGER = """
+decisions decision id | id interaction_id stage mode outcome priority intent confidence policy_version digest at
+    | decision proposal facts
+effects effect id | id key interaction_id decision_id handoff_id ordinal tool effect_class digest amount currency
+    policy_version reserved_at | customer_id subject arguments
+effectEvents outcome effect_id | effect_id attempt state error_code at | result
+effectEvents undoing effect_id | effect_id attempt state error_code at | result
+handoffs handoff id | id interaction_id kind reason confidence decision_id digest opened_at
+    | customer_id proposed issues
+handoffs ruling id | id decision decided_by decided_at agreed_digest | resolution"""
+"""Section of the export, kind of row, column that names it | what is hashed of it | what forgetting overwrites."""
+KINDS = [[part.split() for part in kind.split("|")] for kind in re.split(r"\n(?! )", LEDGER.strip())]
+SECTIONS = {of[0] for of, _, _ in KINDS} | {"interactions"}
+STATES = {"outcome": {"confirmed", "failed", "unknown"}, "undoing": {"undone"}}
+"""Of these kinds only rows in these states."""
 TIMES = {"at", "reserved_at", "opened_at", "decided_at"}
 PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.DOTALL)
 
@@ -108,9 +86,17 @@ def shown(name: str, value: Any) -> Any:
     return datetime.fromisoformat(value).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def digest(row: Any, names: str) -> str:
-    words = as_jsonb([shown(name, row[name]) for name in names.split()])
+def digest(row: Any, names: list[str]) -> str:
+    words = as_jsonb([shown(name, row[name]) for name in names])
     return hashlib.sha256(words.encode()).hexdigest()
+
+
+def listed_in(words: str) -> list[Any]:
+    """What a seal says, or what the details of an event do that an earlier release wrote. Nothing, if it is no list."""
+    found = READ(words)
+    listed = found.get("ledger") if isinstance(found, dict) else found
+    rows = listed if isinstance(listed, list) else []
+    return [row for row in rows if isinstance(row, dict) and {"of", "id", "row", "words"} <= row.keys()]
 
 
 def rows_of(path: str) -> Iterator[tuple[str, Any]]:
@@ -120,7 +106,7 @@ def rows_of(path: str) -> Iterator[tuple[str, Any]]:
         for line in file:
             if line.startswith("]"):
                 section = line.split('"')[1]
-            elif section in {*LEDGER, "interactions"}:
+            elif section in SECTIONS:
                 yield section, READ(line.rstrip("\n").rstrip(","))
 
 
@@ -214,16 +200,15 @@ class Check:
             self.found("hash_differs", event["sequence"], event_id=event["id"])
 
     def note(self, event: Any) -> None:
-        """What this event says about rows of the ledger."""
+        """What this event, or its seal, says about rows of the ledger."""
         if event["action"] and event["action"].startswith("customer.eras"):
             self.forgotten.add("erased_" + event["subject"][-32:])
-        listed = READ(event["ledger"]) if event.get("ledger") else []
+        listed = listed_in(event.get("ledger") or "[]")
         if '"ledger"' in (event["details"] or ""):
-            listed = [*listed, *(READ(event["details"]).get("ledger") or [])]
-        if listed:
-            for one in listed:
-                said = (event["sequence"], event["id"], one["row"], one["words"])
-                self.said.setdefault((one["of"], one["id"]), []).append(said)
+            listed += listed_in(event["details"])
+        for one in listed:
+            said = (event["sequence"], event["id"], one["row"], one["words"])
+            self.said.setdefault((one["of"], one["id"]), []).append(said)
 
     def ledger(self, rows: Iterator[tuple[str, Any]]) -> None:
         """Whether decisions, effects and handoffs are what the events said they were."""
@@ -231,18 +216,18 @@ class Check:
         for section, row in rows:
             if section in {"interactions", "effects"}:
                 whose[row["id"]] = row["customer_id"]
-            for kind, key, names, words, states in LEDGER.get(section, ()):
-                if not states or row["state"] in states:
-                    owner = row.get("customer_id") or whose.get(row.get("interaction_id") or row.get("effect_id"))
-                    is_forgotten = owner in self.forgotten
-                    self.row(kind, row[key], digest(row, names), None if is_forgotten else digest(row, words))
+            owner = row.get("customer_id") or whose.get(row.get("interaction_id") or row.get("effect_id"))
+            for (where, kind, key), *columns in KINDS:
+                if where == section and (kind not in STATES or row["state"] in STATES[kind]):
+                    self.row(kind, row[key], row, columns, owner in self.forgotten)
         for (kind, name), said in self.said.items():
             for sequence, event_id, *_ in said:
                 self.found("ledger_differs", sequence, event_id=event_id, row=f"{kind} {name}")
 
-    def row(self, kind: str, name: str, row: str, words: str | None) -> None:
+    def row(self, kind: str, name: str, row: Any, columns: Any, is_forgotten: bool) -> None:
         for sequence, event_id, sealed, sealed_words in self.said.pop((kind, name), ()):
-            if row != sealed or words not in {None, sealed_words}:
+            stays = digest(row, columns[0]) == sealed
+            if not stays or (digest(row, columns[1]) != sealed_words and not is_forgotten):
                 self.found("ledger_differs", sequence, event_id=event_id, row=f"{kind} {name}")
 
     def waiting(self, event: Any, sequence: int, sealed_up_to: Any) -> bool:
