@@ -50,7 +50,7 @@ class Processes:
         )
         log.close()
         self._watches[name] = contextlib.ExitStack()
-        self._watches[name].enter_context(ended_with_us(str(self._running[name].pid)))
+        self._watches[name].enter_context(ended_with_us(str(self._running[name].pid), "KILL"))
 
     def arming(self, name: str) -> Path:
         return self.folder / f"{name}.failpoint"

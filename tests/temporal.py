@@ -42,11 +42,11 @@ async def temporal_server(**options: Any) -> AsyncIterator[WorkflowEnvironment]:
 
 
 @contextlib.contextmanager
-def ended_with_us(pid_of: str) -> Iterator[None]:
+def ended_with_us(pid_of: str, how: str = "INT") -> Iterator[None]:
     """Whatever becomes of this process, `kill -9` included, what runs under the number that the shell words `pid_of`
     give is ended: the watch hears that we are gone, or that there is nothing left to watch."""
     watch = subprocess.Popen(
-        ["/bin/sh", "-c", f"read _ || kill -INT {pid_of}"],
+        ["/bin/sh", "-c", f"read _ || kill -{how} {pid_of}"],
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
