@@ -23,7 +23,7 @@ SAYS = (
 )
 WORD = re.compile(rb"cnry[0-9a-f]{16}")
 WITHIN_S = 60
-SETTLED_S = 300
+SETTLED_S = 600
 
 
 async def forget(crowd: "Crowd", n: int) -> Row:
