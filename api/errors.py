@@ -102,7 +102,8 @@ def _of_validation(_: ExceptionHandler, __: Request, error: RequestValidationErr
         }
         for e in error.errors()[:MAX_ERRORS]
     ]
-    if any(KEY_FIELDS.intersection(e["loc"]) for e in error.errors()):
+    # Where none is taken it is a field like any other that nobody knows.
+    if any(KEY_FIELDS.intersection(e["loc"]) for e in error.errors() if e["type"] != "extra_forbidden"):
         return problem(400, "request_id_invalid", "the request id cannot be used as a key", errors=errors)
     if any(e["in"] == "path" for e in errors):
         return problem(400, "path_invalid", "a part of the path cannot be an id", errors=errors)
