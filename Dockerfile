@@ -15,7 +15,7 @@ RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nolog
     && install --directory --owner holdfast --mode 0700 /var/lib/holdfast
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
-COPY settings.py worker.py release.py reconcile.py ./
+COPY settings.py worker.py release.py reconcile.py reseal.py ./
 COPY docker/migrate.py docker/worker_health.py ./
 COPY domain domain
 COPY schema schema

@@ -26,6 +26,7 @@ from domain.outside import AllowList
 
 if TYPE_CHECKING:
     from adapters.payload_codec import SealingCodec
+    from schema.seals import Seals
 
 PREFIX = "HOLDFAST_"
 KEY_BYTES = 32
@@ -87,8 +88,12 @@ class Settings(BaseSettings):
     """Keys the hash that stands for caller-supplied names in ids. At least 32 characters, in production random ones
     (`openssl rand -hex 32`); the same in every process; changing it changes the ids of repeated requests. A secret."""
     encryption_keyset: SecretStr = SecretStr("")
-    """Keys that seal what is stored secretly (webhook secrets): a Tink AEAD keyset as JSON, its primary key seals, all
-    of its keys open. Empty: no webhook can be created. A secret."""
+    """Keys that seal what is stored secretly (webhook secrets, customers' own keys): a Tink AEAD keyset as JSON, its
+    primary key seals, all of its keys open. Empty: no webhook can be created, and customers' words are stored in clear.
+    A secret."""
+    customer_plaintext: bool = False
+    """Store customers' words in clear, as releases before they had keys of their own read them; what is sealed is read
+    all the same. For the time such a release works beside this one."""
     payload_keys: SecretStr = SecretStr("")
     """Keys that seal what Temporal keeps: the base64 of 32 random bytes each, separated by commas, of which the first
     seals and all open; the same in every process. Required in production. Empty: Temporal keeps it in clear. A
@@ -436,6 +441,18 @@ def payload_codec(settings: Settings) -> "SealingCodec | None":
     from adapters.payload_codec import codec_of  # not every command talks to Temporal
 
     return codec_of(settings.payload_keys.get_secret_value(), accept_plaintext=settings.payload_plaintext)
+
+
+def customer_seals(settings: Settings) -> "Seals | None":
+    """What seals customers' words under keys of their own; None without a keyset."""
+    keyset = settings.encryption_keyset.get_secret_value()
+    if not keyset:
+        return None
+    from adapters.crypto import TinkSecretBox  # takes a while to import, and many commands read no words
+    from adapters.customer_keys import CustomerKeys
+    from schema.seals import Seals
+
+    return Seals(CustomerKeys(TinkSecretBox(keyset)), writes=not settings.customer_plaintext)
 
 
 def describe() -> str:

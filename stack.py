@@ -41,7 +41,7 @@ from schema.audit import AuditEvent, AuditRepository
 from schema.operators import OperatorRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
-from settings import Settings
+from settings import Settings, customer_seals
 
 if TYPE_CHECKING:
     from adapters.embedded.postgres import Postgres
@@ -259,7 +259,7 @@ async def _start_mail(stack: Stack, closing: contextlib.AsyncExitStack) -> None:
 
 async def _seed(stack: Stack, settings: Settings) -> None:
     with stack.step("Demo data") as note:
-        db = Database(settings.database_url, pool_size=1)
+        db = Database(settings.database_url, pool_size=1, seals=customer_seals(settings))
         try:
             new = await demo.seed(db, datetime.now(UTC))  # noqa: TID251 - an entry point
             note.append(f"{new} new customers" if new else "already there")

@@ -63,7 +63,7 @@ from domain.tools.tool import AnyTool
 from domain.understanding.intents import EXAMPLES
 from schema.heartbeats import Heartbeats
 from schema.session import Database
-from settings import Settings, payload_codec, temporal_config
+from settings import Settings, customer_seals, payload_codec, temporal_config
 from workflows.releases import deployment, releases
 from workflows.runtime import (
     WORKFLOWS,
@@ -211,7 +211,7 @@ def trace_steps(settings: Settings) -> None:
 async def run_worker(settings: Settings, *, client: Client | None = None, stop: asyncio.Event) -> None:
     """Works until `stop` is set, then lets what is running finish. Waits for Temporal to be there."""
     trace_steps(settings)
-    db = Database(settings.database_url, pool_size=settings.database_pool_size)
+    db = Database(settings.database_url, pool_size=settings.database_pool_size, seals=customer_seals(settings))
     try:
         client = client or await connected(settings, stop)
         if client is None:

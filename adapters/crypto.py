@@ -42,7 +42,24 @@ def new_keyset() -> str:
     return keyset
 
 
+def with_another_key(keyset: str) -> str:
+    """The same keyset with a new key that opens and does not seal yet: for every process to have before one seals."""
+    before, more = json.loads(keyset), json.loads(new_keyset())
+    return json.dumps({"primaryKeyId": before["primaryKeyId"], "key": [*before["key"], *more["key"]]})
+
+
+def with_newest_primary(keyset: str) -> str:
+    """The same keyset; the key added last seals from now on, and what was sealed before still opens."""
+    before = json.loads(keyset)
+    return json.dumps({**before, "primaryKeyId": before["key"][-1]["keyId"]})
+
+
+def with_primary_only(keyset: str) -> str:
+    """Without the keys that seal no more: what they sealed does not open after this."""
+    before = json.loads(keyset)
+    return json.dumps({**before, "key": [key for key in before["key"] if key["keyId"] == before["primaryKeyId"]]})
+
+
 def with_new_primary(keyset: str) -> str:
     """The same keyset with a new key that seals from now on; what was sealed before still opens."""
-    before, after = json.loads(keyset), json.loads(new_keyset())
-    return json.dumps({"primaryKeyId": after["primaryKeyId"], "key": [*before["key"], *after["key"]]})
+    return with_newest_primary(with_another_key(keyset))

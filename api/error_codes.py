@@ -80,6 +80,9 @@ CODES: dict[str, Code] = {
     "rate_limited": Code(429, "Too many requests; `limit` says whose. Repeat after `Retry-After`; nothing ran."),
     "internal": Code(500, "Something unexpected happened. Repeating with the same request id is safe."),
     "payload_refused": Code(503, "What Temporal keeps cannot be opened with the keys of this server. Nothing changed."),
+    "sealed_unreadable": Code(
+        503, "What is stored cannot be opened with the encryption keyset of this server. Nothing of it is believed."
+    ),
     "overloaded": Code(
         503, "This process has as much to do as it takes on; nothing was done. Repeat after `Retry-After`."
     ),

@@ -73,7 +73,7 @@ from domain.budget import Limits
 from domain.outside import AllowList
 from domain.ports import Failpoints
 from schema.session import Database
-from settings import Settings, payload_codec, temporal_config
+from settings import Settings, customer_seals, payload_codec, temporal_config
 from workflows import ids
 from workflows.runtime import connect, is_tracing, start_tracing
 
@@ -194,7 +194,7 @@ async def make_services(settings: Settings, temporal: Client | None) -> Services
     key = settings.audit_signing_key.get_secret_value()
     codec = payload_codec(settings)
     return Services(
-        db=Database(settings.database_url, pool_size=settings.database_pool_size),
+        db=Database(settings.database_url, pool_size=settings.database_pool_size, seals=customer_seals(settings)),
         temporal=temporal or await connect(temporal_config(settings), codec=codec, lazy=True),
         task_queue=settings.task_queue,
         id_key=settings.id_key.get_secret_value().encode(),

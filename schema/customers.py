@@ -1,6 +1,6 @@
 """Customers: whom we serve. Each has one conversation for chat from the start, so that every message has a place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import text
@@ -10,6 +10,9 @@ from domain.errors import CustomerNotFound
 from domain.facts import Account
 from domain.values import ConversationId, CustomerId
 from schema.base import OrganisationRow, UtcTime, new_id
+from schema.customer_keys import ADD, keys_of
+from schema.sealed import Place, opened_one, sealed_with
+from schema.seals import CustomerKey
 from schema.session import Record, Session
 
 
@@ -40,18 +43,22 @@ class Customer:
 
 
 _COLUMNS = "id, name, email, phone, plan, status, language, time_zone, region, conversation_id, created_at, updated_at"
+SEALED = {"name": "customers.name", "email": "customers.email", "phone": "customers.phone"}
+_KEYS = keys_of("customers.organisation", *SEALED)
 _PUT = text(
     f"""
     WITH customer AS (
         INSERT INTO customers (organisation, {_COLUMNS})
-        VALUES (:organisation, :id, :name, :email, :phone, :plan, :status, :language, :time_zone, :region,
+        VALUES (:organisation, :customer_id, :name, :email, :phone, :plan, :status, :language, :time_zone, :region,
                 :conversation_id, :at, :at)
         ON CONFLICT (organisation, id) DO UPDATE SET
             name = excluded.name, email = excluded.email, phone = excluded.phone, plan = excluded.plan,
             status = excluded.status, language = excluded.language, time_zone = excluded.time_zone,
             region = excluded.region, updated_at = excluded.updated_at
         RETURNING *
-    ), conversation AS (
+    ), place AS (SELECT organisation, id AS customer_id FROM customer),
+    made AS ({ADD}),
+    conversation AS (
         INSERT INTO conversations (organisation, id, customer_id, channel, state, created_at)
         SELECT organisation, conversation_id, id, 'chat', 'open', :at FROM customer
         WHERE conversation_id = :conversation_id
@@ -59,7 +66,17 @@ _PUT = text(
     SELECT {_COLUMNS} FROM customer
     """
 )
-_GET = text(f"SELECT {_COLUMNS} FROM customers WHERE organisation = :organisation AND id = :id")
+# Locked, so that the key found is there until the words it seals are.
+_HELD = text(
+    """
+    SELECT k.id, k.wrapped FROM customers c LEFT JOIN LATERAL (
+        SELECT x.id, x.wrapped FROM customer_keys x WHERE x.organisation = c.organisation AND x.customer_id = c.id
+        ORDER BY x.made_at DESC, x.id DESC LIMIT 1
+    ) k ON true
+    WHERE c.organisation = :organisation AND c.id = :customer_id FOR NO KEY UPDATE OF c
+    """
+)
+_GET = text(f"SELECT {_COLUMNS}, {_KEYS} AS keys FROM customers WHERE organisation = :organisation AND id = :id")
 
 
 class CustomerRepository:
@@ -70,19 +87,37 @@ class CustomerRepository:
 
     async def put(self, account: Account, at: datetime) -> Customer:
         """Create the customer with its chat conversation, or replace every field of the account."""
+        key, is_new = await self._key(account.customer_id)
+        fields = account.model_dump(by_alias=False)
+        words = {
+            name: sealed_with(self._session, key, Place(column, account.customer_id), fields[name])
+            for name, column in SEALED.items()
+        }
         row = await self._session.first(
             _PUT,
-            id=account.customer_id,
             conversation_id=new_id("cnv"),
             at=at,
-            **account.model_dump(by_alias=False, exclude={"customer_id"}),
+            key_id=key and key.id,
+            wrapped=key.wrapped if key and is_new else None,
+            **{**fields, **words},
         )
         assert row is not None
-        return _customer(row)
+        return replace(_customer(row), account=account)
+
+    async def _key(self, customer_id: CustomerId) -> tuple[CustomerKey | None, bool]:
+        """What seals the customer's words, and whether it is yet to be stored."""
+        seals = self._session.seals
+        if seals is None or not seals.writes:
+            return None, False
+        row = await self._session.first(_HELD, customer_id=customer_id)
+        if row is None or row.id is None:
+            seals.keep(key := seals.new(self._session.organisation, customer_id))
+            return key, True
+        return seals.unwrapped(self._session.organisation, customer_id, row.id, row.wrapped), False
 
     async def find(self, customer_id: CustomerId) -> Customer | None:
         row = await self._session.first(_GET, id=customer_id)
-        return None if row is None else _customer(row)
+        return None if row is None else _customer(await opened_one(self._session, row, SEALED))
 
     async def get(self, customer_id: CustomerId) -> Customer:
         """The customer, or `CustomerNotFound`."""

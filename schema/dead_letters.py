@@ -8,9 +8,10 @@ from sqlalchemy import text
 from domain.digest import digest
 from domain.errors import Conflict
 from domain.values import DeliveryId, Json
-from schema.deliveries import DeliveryRepository
+from schema.deliveries import CORRECTED, DeliveryRepository
 from schema.delivery_changes import change, event
-from schema.delivery_rows import Delivery, read_delivery
+from schema.delivery_rows import Delivery, read_one
+from schema.sealed import sealed
 from schema.session import Session
 
 _UNTOLD = "told_at = NULL, tell_at = NULL"
@@ -25,11 +26,8 @@ _LOCK = text("SELECT FROM deliveries WHERE organisation = :organisation AND id =
 _CORRECT = text(
     """
     INSERT INTO delivery_versions (organisation, delivery_id, version, body, recipient, actor, at)
-    SELECT d.organisation, d.id, d.version, coalesce(CAST(:body AS varchar), before.body, d.body),
-           coalesce(CAST(:recipient AS varchar), before.recipient), :actor, :at
-    FROM deliveries d LEFT JOIN delivery_versions before
-        ON before.organisation = d.organisation AND before.delivery_id = d.id AND before.version = d.version - 1
-    WHERE d.organisation = :organisation AND d.id = :id
+    SELECT organisation, id, version, :body, :recipient, :actor, :at FROM deliveries
+    WHERE organisation = :organisation AND id = :id
     """
 )
 
@@ -65,6 +63,8 @@ class DeadLetterRepository:
         Saying the same again as the same person returns the record as it stands, until it is a dead letter anew.
         `Conflict` (what, by whom, when) if somebody else was first, or if it is no dead letter; `NotFound`.
         """
+        deliveries = DeliveryRepository(self._session)
+        before = await deliveries.message(delivery_id) if correction is not None else None
         words: Json = {"redrive": {"body": correction.body, "recipient": correction.recipient} if correction else None}
         said = event("redriven", at, actor=by, details={"corrected": correction is not None})
         row = await self._session.first(
@@ -72,11 +72,16 @@ class DeadLetterRepository:
         )
         if row is None:
             return await self._said_before(delivery_id, "redriven", by, digest(words))
-        if correction is not None:
-            await self._session.run(
-                _CORRECT, id=delivery_id, body=correction.body, recipient=correction.recipient, actor=by, at=at
-            )
-        return Settled(True, read_delivery(row))
+        redriven = await read_one(self._session, row)
+        assert redriven is not None
+        if correction is not None and before is not None:
+            now = {
+                CORRECTED["corrected"]: before.body if correction.body is None else correction.body,
+                CORRECTED["recipient"]: before.recipient if correction.recipient is None else correction.recipient,
+            }
+            body, recipient = await sealed(self._session, redriven.customer_id, delivery_id, now)
+            await self._session.run(_CORRECT, id=delivery_id, body=body, recipient=recipient, actor=by, at=at)
+        return Settled(True, redriven)
 
     async def discard(self, delivery_id: DeliveryId, note: str, by: str, at: datetime) -> Settled:
         """Let it be, for good, with a note that says why. Repeats and errors as for `redrive`."""
@@ -85,7 +90,9 @@ class DeadLetterRepository:
         row = await self._session.first(_DISCARD, id=delivery_id, digest=words, **said)
         if row is None:
             return await self._said_before(delivery_id, "discarded", by, words)
-        return Settled(True, read_delivery(row))
+        discarded = await read_one(self._session, row)
+        assert discarded is not None
+        return Settled(True, discarded)
 
     async def _said_before(self, delivery_id: DeliveryId, decision: str, by: str, words: str) -> Settled:
         record = await DeliveryRepository(self._session).get(delivery_id)

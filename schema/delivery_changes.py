@@ -7,7 +7,7 @@ from sqlalchemy import TextClause, text
 
 from domain.values import Json
 from schema.base import json_values, new_id
-from schema.delivery_rows import COLUMNS
+from schema.delivery_rows import COLUMNS, keys_in
 
 THIS = "organisation = :organisation AND id = :id"
 EVENT = """
@@ -29,7 +29,7 @@ def change(assignments: str, condition: str, which: str = THIS) -> TextClause:
         f"""
         WITH changed AS (UPDATE deliveries SET {assignments} WHERE {which} AND {condition} RETURNING *),
         event AS ({EVENT})
-        SELECT {COLUMNS} FROM changed
+        SELECT {COLUMNS}, {keys_in("changed")} FROM changed
         """
     ).bindparams(*json_values("details"))
 

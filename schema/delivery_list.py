@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, literal_column, select, text, tuple_
 from domain.delivery import DeliveryStatus
 from domain.values import CustomerId, DeliveryId, InteractionId
 from schema.base import table
-from schema.delivery_rows import Delivery, DeliveryRow, read_delivery
+from schema.delivery_rows import SEALED, Delivery, DeliveryRow, read_delivery
 from schema.page import Page, Position, checked_limit, decode, page
+from schema.sealed import opened
 from schema.session import Session
 
 _DELIVERIES = table(DeliveryRow)
@@ -34,7 +35,7 @@ async def list_deliveries(session: Session, filters: DeliveryFilters, limit: int
         conditions.append(tuple_(_C.created_at, _C.id) < decode(cursor))
     newest_first = (_C.created_at.desc(), _C.id.desc())
     statement = select(_DELIVERIES).where(*conditions).order_by(*newest_first).limit(checked_limit(limit))
-    rows = await session.all(statement)
+    rows = await opened(session, await session.all(statement), SEALED)
     return page(rows, limit, read_delivery, lambda row: Position(row.created_at, row.id))
 
 

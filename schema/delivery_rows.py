@@ -1,5 +1,6 @@
 """The tables of deliveries and how one reads; `schema.deliveries` has the queries."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +12,9 @@ from domain.consent import MessageClass
 from domain.delivery import DeliveryStatus
 from domain.values import CustomerId, DeliveryId, EffectId, InteractionId, Json
 from schema.base import OrganisationRow, UtcTime
-from schema.session import Record
+from schema.customer_keys import keys_of
+from schema.sealed import opened
+from schema.session import Record, Session
 
 
 class DeliveryRow(OrganisationRow, table=True):
@@ -178,7 +181,26 @@ COLUMNS = ", ".join(Delivery.__dataclass_fields__)
 EVENT_COLUMNS = ", ".join(DeliveryEvent.__dataclass_fields__)
 
 
+SEALED = {"body": "deliveries.body"}
+
+
+def keys_in(table: str) -> str:
+    """SQL: the column `keys` of a statement that shows `COLUMNS` of this table."""
+    return f"{keys_of(f'{table}.organisation', f'{table}.body')} AS keys"
+
+
+async def read_deliveries(session: Session, rows: Iterable[Record]) -> tuple[Delivery, ...]:
+    """What the rows say, with what is sealed in clear."""
+    return tuple(map(read_delivery, await opened(session, rows, SEALED)))
+
+
+async def read_one(session: Session, row: Record | None) -> Delivery | None:
+    """The same for a row that may not be there."""
+    return None if row is None else (await read_deliveries(session, [row]))[0]
+
+
 def read_delivery(row: Record) -> Delivery:
+    """Of a row that was opened."""
     values = {name: getattr(row, name) for name in Delivery.__dataclass_fields__}
     values |= {"status": DeliveryStatus(row.status), "message_class": MessageClass(row.message_class)}
     return Delivery(**values)

@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 from domain.errors import NotFound
 from domain.values import EffectId, Json
+from schema.sealed import Place, meet, words_of
 from schema.session import Session
 
 _STORY = text(
@@ -40,4 +41,8 @@ async def effect_story(session: Session, effect_id: EffectId) -> Json:
     row = await session.first(_STORY, id=effect_id)
     if row is None:
         raise NotFound("no such effect")
-    return dict(row._asdict())
+    story = dict(row._asdict())
+    asked = story["request"]
+    await meet(session, [asked["message"]])
+    asked["message"] = words_of(session, Place("interactions.message", asked["id"]), asked["message"])
+    return story

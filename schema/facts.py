@@ -8,7 +8,10 @@ from domain.errors import CustomerNotFound
 from domain.facts import Facts
 from domain.values import ConversationId, CustomerId, InteractionId
 from schema.conversation_rows import ASKED
+from schema.customer_keys import keys_of
+from schema.customers import SEALED
 from schema.money import MOVEMENTS
+from schema.sealed import opened_one
 from schema.session import Session
 
 MAX_INVOICES = 200
@@ -20,8 +23,8 @@ _LOAD = text(
     SELECT json_build_object(
         'now', CAST(:now AS timestamptz),
         'account', json_build_object(
-            'customer_id', c.id, 'name', c.name, 'email', c.email, 'phone', c.phone, 'plan', c.plan,
-            'status', c.status, 'language', c.language, 'time_zone', c.time_zone, 'region', c.region),
+            'customer_id', c.id, 'plan', c.plan, 'status', c.status, 'language', c.language,
+            'time_zone', c.time_zone, 'region', c.region),
         'invoices', (
             SELECT coalesce(json_agg(json_build_object(
                 'id', i.id, 'total', json_build_object('amount', i.total_amount, 'currency', i.currency),
@@ -55,7 +58,8 @@ _LOAD = text(
                 'awaited', v.awaited_since IS NOT NULL,
                 'asked', CASE WHEN v.state = 'human' AND v.human_until > :now THEN {ASKED} ELSE false END)
             FROM conversations v WHERE v.organisation = :organisation AND v.id = :conversation_id), '{{}}')
-    )::text
+    )::text AS facts, c.id, c.name, c.email, c.phone,
+        {keys_of("c.organisation", "c.name", "c.email", "c.phone")} AS keys
     FROM customers c CROSS JOIN (
         SELECT count(*) AS hour,
                count(*) FILTER (WHERE reserved_at > CAST(:now AS timestamptz) - interval '1 minute') AS minute
@@ -86,4 +90,7 @@ async def load_facts(
     )  # fmt: skip
     if row is None:
         raise CustomerNotFound("no such customer")
-    return Facts.model_validate_json(row[0])
+    row = await opened_one(session, row, SEALED)
+    facts = Facts.model_validate_json(row.facts)
+    known = {name: getattr(row, name) for name in SEALED}
+    return facts.model_copy(update={"account": facts.account.model_copy(update=known)})

@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, literal_column, select, tuple_
 from domain.interaction import InteractionStatus
 from domain.values import ConversationId, CustomerId, Intent, Mode
 from schema.base import table
-from schema.interaction_rows import Interaction, InteractionRow, read_interaction
+from schema.interaction_rows import SEALED, Interaction, InteractionRow, read_interaction
 from schema.page import Page, Position, checked_limit, decode, page
+from schema.sealed import opened
 from schema.session import Session
 
 _INTERACTIONS = table(InteractionRow)
@@ -42,7 +43,7 @@ async def list_interactions(
         .order_by(_C.created_at.desc(), _C.id.desc())
         .limit(checked_limit(limit))
     )
-    rows = await session.all(statement)
+    rows = await opened(session, await session.all(statement), SEALED)
     return page(rows, limit, read_interaction, lambda row: Position(row.created_at, row.id))
 
 

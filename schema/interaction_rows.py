@@ -1,5 +1,6 @@
 """The table of interactions and how one reads; `schema.interactions` has the queries."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +25,9 @@ from domain.values import (
     RequestId,
 )
 from schema.base import OrganisationRow, UtcTime
-from schema.session import Record
+from schema.customer_keys import keys_of
+from schema.sealed import opened
+from schema.session import Record, Session
 
 
 class InteractionRow(OrganisationRow, table=True):
@@ -89,33 +92,6 @@ class InteractionRow(OrganisationRow, table=True):
 
 
 @dataclass(frozen=True, slots=True)
-class NewInteraction:
-    organisation: OrganisationId
-    """The session's own; anything else is refused."""
-    id: InteractionId
-    customer_id: CustomerId
-    request_id: RequestId
-    conversation_id: ConversationId | None
-    """None means the customer's own chat conversation."""
-    channel: Channel
-    mode: Mode
-    message: str
-    fingerprint: str
-    """SHA-256 of the canonical body: equal meaning, equal fingerprint."""
-    body_fields: dict[str, str]
-    """SHA-256 per field, to name what differs without keeping the body."""
-    workflow_id: str
-    created_at: datetime
-    assurance: Assurance = Assurance.NONE
-    """How the caller knows that the customer asks."""
-    sender: str | None = None
-    """The keyed hash of the address it came from, where that is all that is known: then a verified address of this
-    customer counts for `channel`, and any other for nothing."""
-    proposal: Proposal | None = None
-    """Given by somebody else's agent; then there is no message."""
-
-
-@dataclass(frozen=True, slots=True)
 class Interaction:
     organisation: OrganisationId
     id: InteractionId
@@ -150,6 +126,16 @@ COLUMNS = (
     " confidence, outcome, reply, answer, handoff_id, created_at, answered_at, finished_at, blocked_by,"
     " assurance, proposal"
 )
+
+
+SEALED = {"message": "interactions.message"}
+KEYS = keys_of("interactions.organisation", "interactions.message")
+"""Of a statement that shows `COLUMNS`, as its column `keys`."""
+
+
+async def read_interactions(session: Session, rows: Iterable[Record]) -> tuple[Interaction, ...]:
+    """What the rows say, with what is sealed in clear."""
+    return tuple(map(read_interaction, await opened(session, rows, SEALED)))
 
 
 def read_interaction(row: Record) -> Interaction:

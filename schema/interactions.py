@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from domain.decision import Outcome
-from domain.errors import ConversationNotFound, CustomerNotFound, InteractionNotFound, RequestIdReused
+from domain.errors import InteractionNotFound
 from domain.interaction import InteractionStatus
 from domain.values import (
     HandoffId,
@@ -15,8 +15,9 @@ from domain.values import (
     Json,
 )
 from schema.base import json_values
+from schema.claims import Claimed, Claiming, NewInteraction
 from schema.interaction_list import InteractionFilters, list_interactions
-from schema.interaction_rows import COLUMNS, Interaction, NewInteraction, read_interaction
+from schema.interaction_rows import COLUMNS, KEYS, Interaction, read_interactions
 from schema.page import Page
 from schema.session import Session
 from schema.timeline import TimelineEntry, read_timeline
@@ -33,50 +34,13 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    interaction: Interaction
-    created: bool
-    """False: this request was here before, with the same body."""
-
-
-@dataclass(frozen=True, slots=True)
 class Answered:
     answer: Json
     first: bool
     """False: an answer had been given, and this is it."""
 
 
-_CLAIM = text(
-    f"""
-    INSERT INTO interactions (organisation, id, customer_id, request_id, conversation_id, channel, mode, message,
-                              fingerprint, body_fields, workflow_id, status, created_at, proposal, blocked_by,
-                              assurance)
-    SELECT c.organisation, :id, c.id, :request_id, coalesce(v.id, c.conversation_id), :channel, :mode, :message,
-           :fingerprint, :body_fields, CAST(:workflow_id AS varchar), 'running', :created_at,
-           CAST(:proposal AS jsonb),
-           (SELECT 'restored' FROM lost_requests l
-            WHERE l.organisation = :organisation AND l.workflow_id = CAST(:workflow_id AS varchar) AND l.acted),
-           CASE WHEN CAST(:sender AS varchar) IS NULL THEN :assurance
-                WHEN EXISTS (SELECT FROM customer_channels h
-                    WHERE h.organisation = :organisation AND h.customer_id = :customer_id
-                        AND h.address_hash = :sender AND h.verified_at IS NOT NULL) THEN 'channel'
-                ELSE 'none' END
-    FROM customers c LEFT JOIN conversations v
-        ON v.organisation = c.organisation AND v.customer_id = c.id AND v.id = :conversation_id
-    WHERE c.organisation = :organisation AND c.id = :customer_id
-        AND (CAST(:conversation_id AS varchar) IS NULL OR v.id IS NOT NULL)
-    ON CONFLICT (organisation, customer_id, request_id) DO NOTHING
-    RETURNING {COLUMNS}
-    """
-).bindparams(*json_values("body_fields"))
-_CLAIMED_BEFORE = text(
-    f"""
-    SELECT {COLUMNS}, fingerprint, body_fields FROM interactions
-    WHERE organisation = :organisation AND customer_id = :customer_id AND request_id = :request_id
-    """
-)
-_CUSTOMER_EXISTS = text("SELECT 1 FROM customers WHERE organisation = :organisation AND id = :customer_id")
-_GET = text(f"SELECT {COLUMNS} FROM interactions WHERE organisation = :organisation AND id = :id")
+_GET = text(f"SELECT {COLUMNS}, {KEYS} AS keys FROM interactions WHERE organisation = :organisation AND id = :id")
 _ANSWER = text(
     """
     UPDATE interactions SET
@@ -112,47 +76,14 @@ class InteractionRepository:
         Raises `RequestIdReused` (naming the fields) for another body, `CustomerNotFound`, `ConversationNotFound`;
         then nothing was stored and the request id is still free.
         """
-        if new.organisation != self._session.organisation:
-            raise ValueError("an interaction is claimed in its own organisation's transaction")
-        row = await self._session.first(
-            _CLAIM,
-            id=new.id,
-            customer_id=new.customer_id,
-            request_id=new.request_id,
-            conversation_id=new.conversation_id,
-            channel=new.channel,
-            mode=new.mode,
-            message=new.message,
-            fingerprint=new.fingerprint,
-            body_fields=new.body_fields,
-            workflow_id=new.workflow_id,
-            created_at=new.created_at,
-            assurance=new.assurance,
-            sender=new.sender,
-            proposal=None if new.proposal is None else new.proposal.model_dump_json(),
-        )
-        if row is not None:
-            return Claimed(read_interaction(row), created=True)
-        return Claimed(await self._claimed_before(new), created=False)
-
-    async def _claimed_before(self, new: NewInteraction) -> Interaction:
-        row = await self._session.first(_CLAIMED_BEFORE, customer_id=new.customer_id, request_id=new.request_id)
-        if row is None:
-            if await self._session.first(_CUSTOMER_EXISTS, customer_id=new.customer_id):
-                raise ConversationNotFound("this customer has no such conversation")
-            raise CustomerNotFound("no such customer")
-        if row.fingerprint != new.fingerprint:
-            raise RequestIdReused(
-                "this request id was used for another body", fields=_differing(row.body_fields, new.body_fields)
-            )
-        return read_interaction(row)
+        return await Claiming(self._session).claim(new)
 
     async def get(self, interaction_id: InteractionId) -> Interaction:
         """The interaction, or `InteractionNotFound`."""
         row = await self._session.first(_GET, id=interaction_id)
         if row is None:
             raise InteractionNotFound("no such interaction")
-        return read_interaction(row)
+        return (await read_interactions(self._session, [row]))[0]
 
     async def answer(
         self,
@@ -219,7 +150,3 @@ class InteractionRepository:
         """Everything on record about it, in the order it happened; `InteractionNotFound` if there is no such one."""
         await self.get(interaction_id)
         return await read_timeline(self._session, interaction_id)
-
-
-def _differing(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)) or ["body"]

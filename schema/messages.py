@@ -11,6 +11,7 @@ from domain.errors import RequestIdReused
 from domain.values import ConversationId, CustomerId, HandoffId, InteractionId, RequestId
 from schema.base import OrganisationRow, UtcTime, new_id
 from schema.page import END_OF_TIME, Page, Position, checked_limit, decode, page
+from schema.sealed import Place, meet, sealed, words_of
 from schema.session import Record, Session
 
 
@@ -87,6 +88,7 @@ class Said:
     interaction_id: InteractionId | None
 
 
+_BODY, _MESSAGE = "messages.body", "interactions.message"
 _ADD = text(
     """
     INSERT INTO messages (organisation, id, conversation_id, customer_id, interaction_id, handoff_id, author,
@@ -145,10 +147,12 @@ class MessageRepository:
 
     async def add(self, new: NewMessage) -> Added:
         """Put it on record; a repeat returns the first."""
-        message_id, key = new_id("msg"), {"conversation_id": new.conversation_id, "request_id": new.request_id}
+        message_id = new_id("msg")
+        (body,) = await sealed(self._session, new.customer_id, message_id, {_BODY: new.body})
+        key = {"conversation_id": new.conversation_id, "request_id": new.request_id}
         if await self._session.run(
             _ADD, id=message_id, customer_id=new.customer_id, interaction_id=new.interaction_id,
-            handoff_id=new.handoff_id, author=new.author, fingerprint=new.fingerprint, body=new.body, waits=new.waits,
+            handoff_id=new.handoff_id, author=new.author, fingerprint=new.fingerprint, body=body, waits=new.waits,
             at=new.at, **key,
         ):  # fmt: skip
             return Added(message_id, new.at, first=True)
@@ -162,8 +166,10 @@ class MessageRepository:
         rows = await self._session.all(
             _SAID, id=conversation_id, before_at=before.at, before_id=before.id, limit=checked_limit(limit)
         )
-        return page(rows, limit, _said, lambda row: Position(row.at, row.id))
+        await meet(self._session, [row.text for row in rows])
+        return page(rows, limit, self._said, lambda row: Position(row.at, row.id))
 
-
-def _said(row: Record) -> Said:
-    return Said(row.id, row.at, row.by, row.author, row.text, row.interaction_id)
+    def _said(self, row: Record) -> Said:
+        column = _BODY if row.author and row.id.startswith("msg_") else _MESSAGE
+        text = words_of(self._session, Place(column, row.id), row.text)
+        return Said(row.id, row.at, row.by, row.author, text or "", row.interaction_id)

@@ -1,11 +1,15 @@
 """Everything about one customer, section by section. Give it a frozen transaction: all sections are of one moment."""
 
+import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from sqlalchemy import TextClause, text
 
 from domain.values import CustomerId
+from schema.sealed import Place, meet, words_of
+from schema.seals import MARK, key_id_of
 from schema.session import Session
 
 _OURS = "- 'organisation' - 'fingerprint' - 'body_fields' - 'decision_digest' - 'address_hash' - 'nonce' - 'tried'"
@@ -50,9 +54,30 @@ SECTIONS: dict[str, TextClause] = {
 }
 """Each table that holds a customer's rows, by the name of its section. A test finds those that are missing here."""
 
+_KEYS = text("SELECT id FROM customer_keys WHERE organisation = :organisation AND customer_id = :customer_id")
+_SEALED = json.dumps(MARK)[:-1]
+_CAPITAL = re.compile("([A-Z])")
+
 
 async def rows_of(session: Session, section: str, customer_id: CustomerId) -> AsyncGenerator[list[str], None]:
     """Each row as JSON text, with the names its columns have."""
+    await _meet_all(session, customer_id)
     async with aclosing(session.stream(SECTIONS[section], customer_id=customer_id)) as stream:
         async for rows in stream:
-            yield [row.words for row in rows]
+            yield [_in_clear(session, section, row.words) for row in rows]
+
+
+async def _meet_all(session: Session, customer_id: CustomerId) -> None:
+    """Every key of theirs, before the rows: a stream leaves no room for another question."""
+    keys = await session.all(_KEYS, customer_id=customer_id)
+    await meet(session, [f"{MARK}{key.id}." for key in keys])
+
+
+def _in_clear(session: Session, section: str, words: str) -> str:
+    if _SEALED not in words:
+        return words
+    table, row = _CAPITAL.sub(r"_\1", section).lower(), json.loads(words)
+    for column, value in row.items():
+        if key_id_of(value):
+            row[column] = words_of(session, Place(f"{table}.{column}", row.get("id") or row["delivery_id"]), value)
+    return json.dumps(row, ensure_ascii=False)

@@ -8,7 +8,11 @@ from domain.decision import Decision
 from domain.errors import InteractionNotFound
 from domain.facts import Account, Facts
 from domain.values import DecisionId, InteractionId
+from schema.customer_keys import keys_of
+from schema.customers import SEALED as ACCOUNT
 from schema.interaction_rows import COLUMNS, Interaction, read_interaction
+from schema.interaction_rows import SEALED as INTERACTION
+from schema.sealed import opened_one
 from schema.session import Session
 
 
@@ -31,6 +35,7 @@ _LOAD = text(
     SELECT {", ".join(f"i.{column.strip()}" for column in COLUMNS.split(","))},
         c.name, c.email, c.phone, c.plan, c.status AS account_status, c.language, c.time_zone, c.region,
         EXISTS (SELECT FROM webhook_endpoints w WHERE w.organisation = i.organisation AND w.enabled) AS is_listened_to,
+        {keys_of("i.organisation", "i.message", "c.name", "c.email", "c.phone")} AS keys,
         d.id AS decision_id, d.decision::text AS decision, d.facts::text AS facts
     FROM interactions i
     JOIN customers c ON c.organisation = i.organisation AND c.id = i.customer_id
@@ -53,6 +58,8 @@ async def load_recorded(session: Session, interaction_id: InteractionId, stage: 
     row = await session.first(_LOAD, id=interaction_id, stage=stage)
     if row is None:
         raise InteractionNotFound("no such interaction")
+    row = await opened_one(session, row, INTERACTION)
+    row = await opened_one(session, row, ACCOUNT, row_id="customer_id")
     account = Account(
         customer_id=row.customer_id,
         name=row.name,

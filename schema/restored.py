@@ -9,8 +9,8 @@ from sqlmodel import Field
 from domain.values import DeliveryId, EffectId, InteractionId
 from schema.base import OrganisationRow, UtcTime
 from schema.delivery_rows import COLUMNS as DELIVERY_COLUMNS
-from schema.delivery_rows import Delivery, read_delivery
-from schema.interaction_rows import COLUMNS, Interaction, read_interaction
+from schema.delivery_rows import Delivery, read_deliveries
+from schema.interaction_rows import COLUMNS, Interaction, read_interactions
 from schema.session import Session
 
 
@@ -95,11 +95,12 @@ class RestoredRepository:
 
     async def open_interactions(self, after: InteractionId, limit: int = 200) -> tuple[Interaction, ...]:
         """Those that have not ended, by id after `after`."""
-        return tuple(map(read_interaction, await self._session.all(_OPEN, after=after, limit=limit)))
+        return await read_interactions(self._session, await self._session.all(_OPEN, after=after, limit=limit))
 
     async def undelivered(self, after: DeliveryId, limit: int = 200) -> tuple[Delivery, ...]:
         """Those nobody has yet, by id after `after`."""
-        return tuple(map(read_delivery, await self._session.all(_UNDELIVERED, after=after, limit=limit)))
+        rows = await self._session.all(_UNDELIVERED, after=after, limit=limit)
+        return await read_deliveries(self._session, rows)
 
     async def deliveries_of(self, interaction_id: InteractionId) -> set[DeliveryId]:
         """Every message about it."""

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -18,13 +18,13 @@ from domain.values import OrganisationId
 from schema.failures import NOT_MIGRATED, down, translated
 from schema.lookups import LookUps
 from schema.pool import Connection, Pool, is_broken
+from schema.seals import CustomerKey, Seals
 from schema.statements import built_statement, driver_statement
 
 APP_ROLE = "holdfast_app"
 """Not the owner of anything, cannot log in, cannot bypass row-level security. Every connection becomes it."""
 
-_ON_CONNECT = f"""
-SET ROLE {APP_ROLE};
+_ON_CONNECT = """
 SET timezone = 'UTC';
 SET jit = off;
 SET statement_timeout = '30s';
@@ -56,6 +56,10 @@ class Session:
 
     organisation: OrganisationId
     driver: psycopg.AsyncConnection[Any]
+    seals: Seals | None = field(default=None, kw_only=True)
+    """None: customers' words are stored in clear, and sealed ones cannot be read."""
+    keys: dict[str, CustomerKey | None] = field(default_factory=dict, kw_only=True)
+    """Customers' keys met in this transaction, by id; None for one that is not there."""
 
     async def all(self, statement: Executable, **values: Any) -> Sequence[Record]:
         """Every row. `organisation` is given to a textual statement by the session, so no caller can name another."""
@@ -110,8 +114,9 @@ class _OneByOne(Session):
 class Database(LookUps):
     """A pool of connections to one Postgres. Make one per process and event loop."""
 
-    def __init__(self, url: str, pool_size: int = 10) -> None:
-        self._pool = Pool(url, pool_size, _ON_CONNECT.encode())
+    def __init__(self, url: str, pool_size: int = 10, seals: Seals | None = None, role: str = APP_ROLE) -> None:
+        self._seals = seals
+        self._pool = Pool(url, pool_size, f"SET ROLE {role}; {_ON_CONNECT}".encode())
 
     @asynccontextmanager
     async def transaction(self, organisation: OrganisationId, *, frozen: bool = False) -> AsyncIterator[Session]:
@@ -124,7 +129,7 @@ class Database(LookUps):
         with translated():
             connection = await self._begin(_named(organisation), _FROZEN if frozen else "BEGIN")
             try:
-                yield Session(organisation, connection)
+                yield Session(organisation, connection, seals=self._seals)
                 # A body that swallowed a database error must not look committed: Postgres would just roll back.
                 if connection.info.transaction_status is not TransactionStatus.INTRANS:
                     raise HoldfastError("a failed transaction cannot be committed")
@@ -172,7 +177,7 @@ class Database(LookUps):
                 try:
                     async with asyncio.timeout(ANSWER_S):
                         await connection.plan_anew()
-                        return await work(_OneByOne(organisation, connection))
+                        return await work(_OneByOne(organisation, connection, seals=self._seals))
                 except TimeoutError:
                     await connection.close()
                     raise down("no_answer") from None

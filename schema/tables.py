@@ -10,6 +10,7 @@ from schema.channels import CustomerChannelRow
 from schema.codes import CustomerCodeRow
 from schema.consents import ConsentRow
 from schema.conversation_rows import ConversationEventRow, ConversationRow
+from schema.customer_keys import CustomerKeyRow
 from schema.customer_tokens import CustomerTokenRow
 from schema.customers import CustomerRow
 from schema.decisions import DecisionRow
@@ -57,6 +58,7 @@ ALL_ROWS: tuple[type[Row], ...] = (
     CustomerTokenRow,
     CustomerChannelRow,
     CustomerCodeRow,
+    CustomerKeyRow,
     CalendarRow,
     ConversationRow,
     ConversationEventRow,

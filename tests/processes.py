@@ -118,9 +118,9 @@ async def until_answered(http: httpx2.AsyncClient, path: str, body: dict[str, An
 
 @contextlib.asynccontextmanager
 async def processes(
-    database_url: str, temporal: DevServer, folder: Path, models: Path, root: Path = ROOT
+    database_url: str, temporal: DevServer, folder: Path, models: Path, root: Path = ROOT, **more: str
 ) -> AsyncIterator[tuple[Processes, House]]:
-    """Both processes running and ready, and a house to ask and look through."""
+    """Both processes running and ready, and a house to ask and look through. `more`: further variables."""
     client = await own_namespace(temporal.address)
     port, smtp = free_port(), free_port()
     variables = {
@@ -141,13 +141,15 @@ async def processes(
         "HOLDFAST_SMTP_SENDER": "support@example.com",
         "HOLDFAST_GRACEFUL_STOP": "PT1S",
         "HOLDFAST_FAILPOINTS_ENABLED": "true",
+        **more,
     }
     from schema.session import Database
-    from settings import Settings
+    from settings import Settings, customer_seals
 
-    db = Database(database_url)
     settings = Settings.load(override={"environment": "development", "database_url": database_url, "id_key": ID_KEY,
+                                       "encryption_keyset": KEYSET,
                                        "data_dir": folder, "graceful_stop": timedelta(seconds=1)})  # fmt: skip
+    db = Database(database_url, seals=customer_seals(settings))
     running = Processes(folder, variables, port, root)
     async with (
         mail_sink(folder / "mail", smtp),

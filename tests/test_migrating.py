@@ -142,7 +142,7 @@ async def test_V3_two_releases_work_on_one_database_that_is_migrated_up_and_down
         await goes_on(before)
         await asyncio.to_thread(migrate.upgrade, older_database)
         async with (
-            processes(older_database, temporal, new_folder, models) as (_, new),
+            processes(older_database, temporal, new_folder, models, HOLDFAST_CUSTOMER_PLAINTEXT="true") as (_, new),
             loaded(new, "new") as beside,
         ):
             await goes_on(before, beside)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.crypto import TinkSecretBox, new_keyset, with_new_primary
+from adapters.crypto import (
+    TinkSecretBox,
+    new_keyset,
+    with_another_key,
+    with_new_primary,
+    with_newest_primary,
+    with_primary_only,
+)
 
 KEYSET = new_keyset()
 BOX = TinkSecretBox(KEYSET)
@@ -49,6 +56,23 @@ def test_a_new_primary_key_seals_and_the_old_ones_still_open() -> None:
     assert json.loads(changed)["primaryKeyId"] != json.loads(KEYSET)["primaryKeyId"]
     with pytest.raises(ValueError, match="cannot be opened"):
         BOX.open(after.seal(b"new", PLACE), PLACE)
+
+
+def test_a_key_is_known_everywhere_before_it_seals_and_until_nothing_is_sealed_by_the_old() -> None:
+    added = with_another_key(KEYSET)
+    promoted = with_newest_primary(added)
+    only = TinkSecretBox(with_primary_only(promoted))
+    before, during, after = (
+        BOX.seal(b"1", PLACE),
+        TinkSecretBox(added).seal(b"2", PLACE),
+        TinkSecretBox(promoted).seal(b"3", PLACE),
+    )
+    assert BOX.open(during, PLACE) == b"2", "the old one seals while the new one is handed out"
+    assert [TinkSecretBox(added).open(sealed, PLACE) for sealed in (before, during, after)] == [b"1", b"2", b"3"]
+    assert only.open(after, PLACE) == b"3"
+    for gone in (before, during):
+        with pytest.raises(ValueError, match="cannot be opened"):
+            only.open(gone, PLACE)
 
 
 @pytest.mark.parametrize("keyset", ["", "{}", "null", "x", '{"primaryKeyId": 1, "key": []}', "[" * 5000])

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from schema.personal import PERSONAL
+from schema.resealing import SEALED_COLUMNS
 from tests.adapters.test_telemetry import collector
 from tests.canaries import Canaries, columns, files
 from tests.house import ID_KEY, KEYSET, House
@@ -39,6 +40,8 @@ class Told:
     """Everything else: where nothing may be found."""
     later: dict[str, bytes] = field(default_factory=dict)
     """What the API says when it is asked again."""
+    files: dict[str, set[str]] = field(default_factory=dict)
+    """What is found in Postgres' own files while the customer lives: tables, write-ahead log, temporary files."""
     exported: bytes = b""
     """The customer's own export, before the erasure."""
     erased: dict[str, bytes] = field(default_factory=dict)
@@ -265,6 +268,7 @@ async def told(
         result = Told(
             canaries, {**story.secrets, "id key": ID_KEY, "payload key": PAYLOAD_KEY, **_keyset()}, columns(owner)
         )
+        result.files = {name: canaries.found_in(content) for name, content in _of_postgres(owner)}
         result.later = await _later(house)
         result.exported = (await house.http.get(f"/customers/{canaries.email('customer id')}/export")).content
         result.opened = await story.forgotten()
@@ -281,6 +285,21 @@ async def told(
         }
         yield result
     postgres.drop(url)
+
+
+def _of_postgres(owner: psycopg.Connection) -> Iterator[tuple[str, bytes]]:
+    """The files of this database and the write-ahead log, after everything was written to them."""
+    owner.execute("CHECKPOINT")
+    row = owner.execute(
+        "SELECT current_setting('data_directory'), oid::text FROM pg_database WHERE datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    data = Path(row[0])
+    for folder in (data / "base" / row[1], data / "base" / "pgsql_tmp", data / "pg_wal", data / "global"):
+        for path in sorted(folder.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # a segment that is recycled now
+                if path.is_file():
+                    yield str(path.relative_to(data)), path.read_bytes()
 
 
 def _keyset() -> dict[str, str]:
@@ -309,8 +328,22 @@ STORED_NOWHERE = {
 
 def test_control_what_is_said_is_stored_where_it_belongs(told: Told) -> None:
     """Without this, a story that says nothing would pass."""
-    found = set[str]().union(*(told.canaries.found_in(content) for content in told.stored.values()))
+    found = told.canaries.found_in(told.exported)
+    found |= set[str]().union(*(told.canaries.found_in(content) for content in told.stored.values()))
     assert set(told.canaries.words) - found == STORED_NOWHERE & set(told.canaries.words) == STORED_NOWHERE
+
+
+SEALED = {"name", "e-mail", "phone", "message", "message to approve", "operator message"}
+"""What stands under the customer's own keys and nowhere else."""
+
+
+def test_D1_what_stands_under_a_customers_keys_is_in_no_column_and_in_no_file_of_postgres(told: Told) -> None:
+    found = {column: slots for column, content in told.stored.items() if (slots := told.canaries.found_in(content))}
+    assert {column: slots for column, slots in found.items() if column in SEALED_COLUMNS} == {}
+    in_clear, in_files = set[str]().union(*found.values()), set[str]().union(*told.files.values())
+    assert told.canaries.found_in(told.exported) - in_clear >= SEALED
+    assert in_files & SEALED == set()
+    assert in_files & in_clear == in_clear, "the control: what stands in clear is found in the files"
 
 
 ABOUT_A_WEBHOOK = {"webhook description", "discard note"}
@@ -331,7 +364,7 @@ def test_D4_every_run_still_opens_and_the_audit_still_verifies(told: Told) -> No
 def test_D5_the_export_is_all_of_it_and_names_no_means_of_ours(told: Told) -> None:
     bundle = json.loads(told.exported)
     assert bundle["counts"] == {name: len(bundle[name]) for name in bundle["counts"]}
-    about_them = told.canaries.found_in(b"".join(told.stored.values())) - ABOUT_A_WEBHOOK
+    about_them = set(told.canaries.words) - STORED_NOWHERE - ABOUT_A_WEBHOOK
     assert told.canaries.found_in(told.exported) == about_them
 
 

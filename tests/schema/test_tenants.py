@@ -58,7 +58,7 @@ from schema.tickets import TicketRepository
 from schema.wakes import WakeRepository
 from schema.webhook_secrets import WebhookSecretRepository
 from schema.webhooks import WebhookRepository
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, new_seals
 from tests.schema.given import ACME, ANNA, GLOBEX, NOW, customer, decided, everything_sealed, handoff, mail
 
 APPEND_ONLY = (
@@ -78,6 +78,7 @@ APPEND_ONLY = (
     "notifications",
     "notification_reads",
     "consents",
+    "customer_keys",
     "audit_events",
     "calendars",
     "retention_policies",
@@ -208,7 +209,7 @@ def visible(connection: psycopg.Connection) -> dict[str, int]:
 async def filled(postgres: PostgresServer) -> AsyncIterator[str]:
     """Something of Acme's in every table. For tests that change nothing, not even a right."""
     url = postgres.create()
-    db = Database(url)
+    db = Database(url, seals=new_seals())
     await something_in_every_table(db, ACME)
     await db.close()
     yield url
