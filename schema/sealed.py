@@ -96,7 +96,7 @@ def sealed_with(session: Session, key: CustomerKey | None, place: Place, words: 
     if key is None or not words:
         return words
     if "\0" in words:
-        raise RequestInvalid("a value cannot be stored", sqlstate="22021")
+        raise RequestInvalid("a value cannot be stored", sqlstate="22021") from None
     assert session.seals is not None
     return session.seals.seal(key, *place, words)
 

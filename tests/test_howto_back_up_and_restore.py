@@ -112,6 +112,7 @@ class Rehearsal:
         override = {
             "environment": "development", "database_url": self.restored_url, "id_key": ID_KEY,
             "temporal_address": self.temporal.address, "task_queue": self.queue, "data_dir": self.folder,
+            "encryption_keyset": KEYSET,
         }  # fmt: skip
         services = await make_services(Settings.load(override=override), self.client)
         tools = {**TOOLS, "create_ticket": self.outside.tool(**{"idempotent": False, **tool})}

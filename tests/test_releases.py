@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import EventType
 
 from adapters.llm.embedded import EmbeddedIntentModel
 from schema.session import Database
+from settings import customer_seals
 from tests.careless import CarelessInteraction
 from tests.house import DEMO, ID_KEY, UNTIL_S, House, open_house
 from tests.sealed import CODEC, PAYLOAD_KEY
@@ -45,7 +46,7 @@ async def beside(
     """One more worker, of another build."""
     settings = h.settings.model_copy(update={"build_id": build})
     client = await connect({"target_host": h.settings.temporal_address, "namespace": h.temporal.namespace}, codec=CODEC)
-    db = Database(settings.database_url, pool_size=4)
+    db = Database(settings.database_url, pool_size=4, seals=customer_seals(settings))
     async with build_worker(settings, client, db, Parts.of(settings, intents=intents), workflows=workflows):
         yield
     await db.close()

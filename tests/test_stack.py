@@ -44,8 +44,8 @@ from schema.customers import CustomerRepository
 from schema.invoices import InvoiceRepository
 from schema.operators import OperatorRepository
 from schema.session import Database
-from settings import Settings
 from tests.processes import data_folder
+from settings import Settings, customer_seals
 from tests.temporal import free_port
 
 ROOT = Path(settings.__file__).parent
@@ -307,7 +307,7 @@ async def run_until_ready(running: stack.Stack, then: Any) -> None:
 
 async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_changed(trained: Path) -> None:
     async def rename(chosen: Settings) -> None:
-        db = Database(chosen.database_url, pool_size=1)
+        db = Database(chosen.database_url, pool_size=1, seals=customer_seals(chosen))
         async with db.transaction(demo.DEMO) as session:
             invoice = await InvoiceRepository(session).find(CustomerId("cust_123"), "inv_1001")
             assert invoice is not None
@@ -317,7 +317,7 @@ async def test_a_second_start_keeps_what_the_first_one_seeded_and_what_people_ch
         await db.close()
 
     async def look(chosen: Settings) -> None:
-        db = Database(chosen.database_url, pool_size=1)
+        db = Database(chosen.database_url, pool_size=1, seals=customer_seals(chosen))
         async with db.transaction(demo.DEMO) as session:
             customers = CustomerRepository(session)
             assert (await customers.get_account(CustomerId("cust_123"))).name == "Renamed"

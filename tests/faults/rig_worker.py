@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 from adapters.llm.embedded import EmbeddedIntentModel
 from adapters.logs import configure_logs
 from schema.session import Database
-from settings import Settings
+from settings import Settings, customer_seals
 from tests.faults import tools
 from worker import Parts, build_worker, connected, signs_of_life
 from workflows.runtime import precompile
@@ -37,7 +37,7 @@ async def _work(build: Build) -> None:
     precompile()
     if isinstance(parts.intents, EmbeddedIntentModel):
         await asyncio.to_thread(parts.intents.warm)
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, seals=customer_seals(settings))
     async with await build(settings, client, db, parts), signs_of_life(db, settings.task_queue):
         await stop.wait()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from adapters.crypto import TinkSecretBox, new_keyset, with_new_primary, with_primary_only
 from adapters.customer_keys import CustomerKeys
@@ -16,7 +17,7 @@ from domain.erasure import Tombstone
 from domain.errors import ConversationNotFound, CustomerNotFound, RequestIdReused
 from domain.sealing import ERASED, SealBroken
 from domain.values import ConversationId, CustomerId, DeliveryId, OrganisationId, RequestId
-from schema import resealing
+from schema import migrate, resealing
 from schema.base import new_id
 from schema.conversations import ConversationRepository
 from schema.customers import CustomerRepository
@@ -384,6 +385,17 @@ async def test_the_keyset_is_rotated_and_the_old_key_is_taken_away(here: Install
     assert c.found_in(await read_by(here.process(only_new), ids)) == set(c.words)
     with pytest.raises(SealBroken):  # the control: it was needed
         await read_by(here.process(), ids)
+
+
+async def test_the_migration_goes_down_only_while_there_is_no_key(here: Installation) -> None:
+    await everything(here.process(writes=False), Canaries())
+    migrate.downgrade(here.url, "0016")
+    migrate.upgrade(here.url)
+    await customer(here.process())
+    with pytest.raises(DBAPIError, match="are sealed"):
+        migrate.downgrade(here.url, "0016")
+    assert migrate.at_head(here.url)
+    assert len(await keys(here.process())) == 1
 
 
 async def test_a_command_of_the_owners_sees_one_organisation_at_a_time(here: Installation) -> None:

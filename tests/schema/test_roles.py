@@ -7,12 +7,17 @@ from dataclasses import dataclass
 import pytest
 from psycopg import errors
 
+from domain.erasure import Tombstone
 from domain.errors import DependencyDown
 from schema import migrate
+from schema.base import new_id
+from schema.customers import CustomerRepository
+from schema.erasures import ErasureRepository
 from schema.interactions import InteractionRepository
+from schema.resealing import RESEALER, rewrap, seal_what_is_in_clear
 from schema.session import Database
-from tests.postgres import PostgresServer
-from tests.schema.given import ACME, GLOBEX
+from tests.postgres import PostgresServer, new_seals
+from tests.schema.given import ACME, ANNA, GLOBEX, NOW, customer
 from tests.schema.test_tenants import something_in_every_table
 
 
@@ -73,6 +78,32 @@ async def test_not_even_the_owner_reads_a_tenants_rows(installation: Installatio
         assert owner.execute("SELECT count(*) FROM interactions").fetchone() == (0,)
         with pytest.raises(errors.InsufficientPrivilege):
             owner.execute("INSERT INTO audit_events VALUES ('acme', 'aud_1', now(), 'eve', 'x.forged', 'y', '{}')")
+
+
+async def test_an_erasure_destroys_keys_and_the_owner_seals_and_rewraps_without_being_a_superuser(
+    installation: Installation, postgres: PostgresServer
+) -> None:
+    """The keys go by a foreign key, which reaches through row-level security; the owner alone becomes the resealer."""
+    migrate.upgrade(installation.owner)
+    seals = new_seals()
+    db, owner = Database(installation.login, seals=seals), Database(installation.owner, seals=seals, role=RESEALER)
+    older = Database(installation.login)
+    for organisation in (ACME, GLOBEX):
+        await customer(older, organisation=organisation)
+    assert {(done.organisation, done.rows) async for done in seal_what_is_in_clear(owner)} == {(ACME, 1), (GLOBEX, 1)}
+    assert {(done.organisation, done.rows) async for done in rewrap(owner)} == {(ACME, 1), (GLOBEX, 1)}
+    stone = Tombstone(id=new_id("ers"), organisation=ACME, subject="s", by="ana", at=NOW)
+    async with db.transaction(ACME) as session:
+        assert (await CustomerRepository(session).get(ANNA)).account.name == "Anna Example"
+        await ErasureRepository(session).request(stone, ANNA, stone.id)
+        await ErasureRepository(session).erase(stone.id, NOW)
+    with postgres.owner(postgres.url(postgres.name(installation.owner))) as admin:
+        assert admin.execute("SELECT organisation FROM customer_keys").fetchall() == [("globex",)]
+    application = Database(installation.login, role=RESEALER)
+    with pytest.raises(DependencyDown):
+        await application.ping()
+    for each in (db, older, owner, application):
+        await each.close()
 
 
 async def test_the_application_cannot_migrate_and_a_stranger_gets_nowhere(installation: Installation) -> None:
