@@ -8,6 +8,7 @@ PERSONAL = frozenset(
         "conversations.customer_id",
         "customer_channels.customer_id",
         "customer_codes.customer_id",
+        "customer_keys.customer_id",
         "customers.email",
         "customers.id",
         "customers.name",

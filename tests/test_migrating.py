@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from psycopg import sql
 
 from schema import migrate
 from tests.house import House
@@ -190,7 +191,13 @@ async def test_V3_a_migration_that_must_wait_for_a_table_lets_requests_through_a
         migrate.downgrade(url, revisions()[1][0])
         with postgres.owner(url) as reader, postgres.owner(url) as request:
             reader.autocommit = False
-            reader.execute("SELECT count(*) FROM interactions")  # an open transaction: a report, or a backup
+            named = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+            everything = [
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
+                for (name,) in reader.execute(named).fetchall()
+            ]
+            for question in everything:  # an open transaction: a report, or a backup
+                reader.execute(question)
             migration = asyncio.create_task(asyncio.to_thread(migrate.upgrade, url))
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
             async with asyncio.timeout(30):
@@ -198,7 +205,8 @@ async def test_V3_a_migration_that_must_wait_for_a_table_lets_requests_through_a
                     await asyncio.sleep(0.005)
             # Whoever comes after a migration that waits for ever waits for ever too.
             request.execute("SET lock_timeout = '5s'")
-            await asyncio.to_thread(request.execute, "SELECT count(*) FROM interactions")
+            for question in everything:
+                await asyncio.to_thread(request.execute, question)
             assert not migration.done()
             reader.rollback()
             await migration

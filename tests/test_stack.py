@@ -44,8 +44,8 @@ from schema.customers import CustomerRepository
 from schema.invoices import InvoiceRepository
 from schema.operators import OperatorRepository
 from schema.session import Database
-from tests.processes import data_folder
 from settings import Settings, customer_seals
+from tests.processes import data_folder
 from tests.temporal import free_port
 
 ROOT = Path(settings.__file__).parent
