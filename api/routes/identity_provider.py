@@ -84,7 +84,7 @@ class ShownProvider(ProviderSettings):
     created_by: str
 
 
-@router.get("", summary="The identity provider")
+@router.get("", summary="The identity provider", responses={404: {}})
 async def get_identity_provider(caller: CallerDep, services: ServicesDep) -> ShownProvider:
     caller.need(Scope.ADMIN)
     async with services.db.transaction(caller.organisation) as session:
