@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from domain.budget import Limits
 from domain.values import OrganisationId
+from schema.admitted import AdmittedKey
 from schema.api_keys import ApiKeyRepository
 from schema.customer_tokens import CustomerTokenRepository
 from schema.customers import CustomerRepository
-from schema.lookups import AdmittedKey
 from schema.operators import OperatorRepository
 from schema.organisations import OrganisationRepository
 from schema.session import Database
