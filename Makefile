@@ -11,7 +11,7 @@ RUN := .venv/.installed-$(call hash,requirements.lock)
 DEV := .venv/.installed-dev-$(call hash,requirements.lock requirements-dev.lock)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
-.PHONY: help up reset demo status key worker api test check bench faults docs lint format types histories sbom
+.PHONY: help up console reset demo status key worker api test check bench faults docs lint format types histories sbom
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,11 @@ $(DEV): | $(BIN)/python
 	@rm -f .venv/.installed-*; touch $(RUN) $@
 
 up: $(RUN) ## Start everything on this machine; options: make up ARGS='--api-port 8001'
+	@$(BIN)/python -m supply console || true
 	@$(BIN)/python stack.py up $(ARGS)
+
+console: $(RUN) ## Build the console, if its sources changed
+	@$(BIN)/python -m supply console
 
 reset: $(RUN) ## Delete the state of `make up`
 	@$(BIN)/python stack.py reset $(ARGS)

@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     """Where people open Temporal's Web UI; answers then link to it. Empty: no links."""
     console_url: str = ""
     """Where people open the console; answers then link to it. Empty: no links."""
+    console_dir: str = ""
+    """Folder of the built console, which the API serves at `/console`. Empty: `build/console` beside the code."""
 
     public_url: str = ""
     """Where browsers reach this API, `https://holdfast.example.com`: an identity provider sends people back there.
@@ -324,6 +326,11 @@ class Settings(BaseSettings):
     def audit_folder(self) -> Path:
         """Where checkpoints are kept."""
         return Path(self.audit_checkpoint_dir) if self.audit_checkpoint_dir else self.data_dir / "audit"
+
+    @property
+    def console_folder(self) -> Path:
+        """Where the built console is, if it is built."""
+        return Path(self.console_dir) if self.console_dir else Path(__file__).parent / "build" / "console"
 
     @property
     def tombstone_folder(self) -> Path:

@@ -24,6 +24,7 @@ from adapters.signing import new_key_pair
 from adapters.telemetry import PrometheusMeters, TraceParent, export_spans, service
 from api import denials, errors, openapi
 from api.budgets import Budgets
+from api.console_files import ConsoleFiles
 from api.cookies import origin_of
 from api.correlation import Correlation
 from api.deps import IdentityGateway, Proof, Services
@@ -36,6 +37,7 @@ from api.routes import (
     channels,
     chat,
     consents,
+    console,
     conversations,
     customer_tokens,
     customers,
@@ -134,6 +136,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
     app.state.meters = meters
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.denials = denials.Denials()
+    app.state.console = ConsoleFiles(settings.console_folder)
     errors.install(app, denials.put_on_record)
     for noun in (
         chat,
@@ -169,6 +172,7 @@ def create_app(settings: Settings, temporal: Client | None = None) -> FastAPI:
         health,
         metrics,
         dashboard,
+        console,
         *((debug,) if settings.local else ()),
     ):
         app.include_router(noun.router)
