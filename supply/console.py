@@ -28,6 +28,10 @@ class CannotBuild(Exception):
     """With what to do about it."""
 
 
+class NoPackages(CannotBuild):
+    """npm could not install what the lock names."""
+
+
 def is_built() -> bool:
     """Whether what is there was built from what is here."""
     return _stamp().get("sources") == sources_hash() and (BUILT / "index.html").is_file()
@@ -79,7 +83,10 @@ def _install() -> None:
     lock = _hash([SOURCES / "package-lock.json"])
     if stamp.is_file() and stamp.read_text() == lock:
         return
-    _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", told="npm could not install what the console needs")
+    try:
+        _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", told="npm could not install what the console needs")
+    except CannotBuild as error:
+        raise NoPackages(str(error)) from None
     stamp.write_text(lock)
 
 

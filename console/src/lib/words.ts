@@ -9,6 +9,8 @@ const SPECIAL: Record<string, string> = {
   human_request: 'Wants a person',
   first_response: 'First response',
   reserved: 'Pending',
+  over_auto_limit: 'Above the automatic limit',
+  over_limit_in_period: 'Above the limit for one customer',
   low_confidence: 'Not sure what is wanted',
   moves_money: 'Moves money',
   account_not_active: 'Account is not active',
@@ -22,6 +24,7 @@ const SPECIAL: Record<string, string> = {
   do_by_hand: 'Do it by hand',
   smtp_550: 'Mailbox refused it (550)',
   email: 'E-mail',
+  send_email: 'Send e-mail',
   sms: 'SMS',
   local: 'This machine',
   system: 'Holdfast',
@@ -105,4 +108,10 @@ export const percent = (share: number | null | undefined): string => (share == n
 /** `hnd_01k9…7x`: enough to recognise one. */
 export function shortId(id: string): string {
   return id.length <= 14 ? id : `${id.slice(0, 8)}…${id.slice(-4)}`
+}
+
+/** `Issue refund and send e-mail`: a list as one says it. */
+export function sentence(parts: readonly string[]): string {
+  const lower = parts.map((each, index) => (index === 0 ? each : each.charAt(0).toLowerCase() + each.slice(1)))
+  return new Intl.ListFormat('en').format(lower)
 }

@@ -1,7 +1,6 @@
 import { useIsFetching, useQueryClient } from '@tanstack/react-query'
 import { Link, Outlet, useRouter } from '@tanstack/react-router'
 import { Inbox, LayoutDashboard, MessagesSquare, type LucideIcon, ScrollText, Send, Users } from 'lucide-react'
-import { Tooltip } from 'radix-ui'
 import { type ReactNode, useEffect, useState } from 'react'
 import { type Scope, useMe } from '@/features/session/queries'
 import { Logo } from '@/features/session/sign-in'
@@ -44,13 +43,13 @@ export function Shell() {
     { keys: 'R', does: 'Load again', run: () => void client.invalidateQueries(), group: 'Everywhere' },
     ...places.map((place) => ({
       keys: place.keys,
-      does: `Go to ${place.name}`,
+      does: place.name,
       run: () => void router.navigate({ to: place.to as '/' }),
       group: 'Go to',
     })),
   ])
   return (
-    <Tooltip.Provider delayDuration={300}>
+    <>
       <a href="#main" className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:m-2 focus:rounded focus:bg-panel focus:px-3 focus:py-2">
         Skip to the page
       </a>
@@ -68,7 +67,7 @@ export function Shell() {
       <Working />
       <Help open={helps} onClose={() => setHelps(false)} />
       <Toasts />
-    </Tooltip.Provider>
+    </>
   )
 }
 
@@ -85,7 +84,7 @@ function Sidebar({ places, onHelp }: { places: readonly Place[]; onHelp: () => v
             key={place.to}
             to={place.to as '/'}
             activeOptions={{ exact: place.to === '/', includeSearch: false }}
-            className="group flex h-8 items-center gap-2.5 rounded-md px-2 font-medium text-ink-2 hover:bg-hover hover:text-ink aria-[current=page]:bg-hover aria-[current=page]:text-ink"
+            className="group flex h-8 items-center gap-2.5 rounded-md px-2 font-medium text-ink-2 hover:bg-hover hover:text-ink aria-[current=page]:bg-line aria-[current=page]:text-ink"
           >
             <place.icon size={16} className="shrink-0 text-ink-3 group-aria-[current=page]:text-accent-text" />
             {place.name}

@@ -19,7 +19,7 @@ export function Id({ id }: { id: string }) {
       className="group inline-flex max-w-full items-center gap-1 rounded font-mono text-xs text-ink-2 hover:text-ink"
     >
       <span className="truncate">{shortId(id)}</span>
-      {copied ? <Check size={12} className="text-ok" /> : <Copy size={12} className="opacity-0 group-hover:opacity-100 group-focus-visible:opacity-100" />}
+      {copied ? <Check size={12} className="text-ok" /> : <Copy size={12} className="-ml-1 w-0 group-hover:ml-0 group-hover:w-3 group-focus-visible:ml-0 group-focus-visible:w-3" />}
     </button>
   )
 }

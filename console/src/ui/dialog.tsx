@@ -21,6 +21,8 @@ export function Dialog({ title, open, onClose, children, footer, onSubmit, wide 
     if (!element || !open) return
     const before = document.activeElement
     if (!element.open) element.showModal()
+    // The browser would choose the first button, which closes it.
+    ;(element.querySelector<HTMLElement>('[data-first]') ?? element.querySelector<HTMLElement>('h2'))?.focus()
     return () => {
       element.close()
       if (before instanceof HTMLElement && before.isConnected) before.focus()
@@ -48,10 +50,13 @@ export function Dialog({ title, open, onClose, children, footer, onSubmit, wide 
           event.preventDefault()
           onSubmit?.()
         }}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) event.currentTarget.requestSubmit()
+        }}
         className="flex max-h-[min(85dvh,48rem)] flex-col"
       >
         <header className="flex items-center justify-between gap-4 px-5 pt-4 pb-3">
-          <h2 id={named} className="text-base font-semibold">
+          <h2 id={named} tabIndex={-1} className="text-base font-semibold outline-none">
             {title}
           </h2>
           <button

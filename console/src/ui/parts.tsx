@@ -1,5 +1,4 @@
 import type { ButtonHTMLAttributes, ReactNode } from 'react'
-import { Tooltip as RadixTooltip } from 'radix-ui'
 
 export const cx = (...names: (string | false | null | undefined)[]): string => names.filter(Boolean).join(' ')
 
@@ -33,17 +32,18 @@ export function Button({ look = 'plain', shortcut, busy, className, children, di
       )}
     >
       {children}
-      {shortcut && <Kbd className={look === 'primary' ? 'border-white/35 bg-transparent text-accent-ink' : ''}>{shortcut}</Kbd>}
+      {shortcut && <Kbd on={look === 'primary' ? 'accent' : 'panel'}>{shortcut}</Kbd>}
     </button>
   )
 }
 
-export function Kbd({ children, className }: { children: ReactNode; className?: string }) {
+export function Kbd({ children, className, on = 'panel' }: { children: ReactNode; className?: string; on?: 'panel' | 'accent' }) {
   return (
     <kbd
       aria-hidden="true"
       className={cx(
-        'ml-0.5 inline-flex h-4.5 min-w-4.5 items-center justify-center rounded border border-line-strong bg-sunken px-1 font-sans text-[0.6875rem] leading-none font-medium text-ink-3 max-md:hidden',
+        'ml-0.5 inline-flex h-4.5 min-w-4.5 items-center justify-center rounded border px-1 font-sans text-[0.6875rem] leading-none font-medium max-md:hidden',
+        on === 'accent' ? 'border-white/40 text-white' : 'border-line-strong bg-sunken text-ink-3',
         className,
       )}
     >
@@ -85,22 +85,6 @@ export function Card({ title, aside, children, className }: { title?: ReactNode;
   )
 }
 
-export function Tip({ label, children }: { label: ReactNode; children: ReactNode }) {
-  return (
-    <RadixTooltip.Root>
-      <RadixTooltip.Trigger asChild>{children}</RadixTooltip.Trigger>
-      <RadixTooltip.Portal>
-        <RadixTooltip.Content
-          sideOffset={6}
-          className="z-50 max-w-72 rounded-md bg-ink px-2 py-1 text-xs text-canvas shadow-(--shadow)"
-        >
-          {label}
-        </RadixTooltip.Content>
-      </RadixTooltip.Portal>
-    </RadixTooltip.Root>
-  )
-}
-
 /** The shape of what is coming. Shown only after a moment: what is there at once should not flicker. */
 export function Skeleton({ className }: { className?: string }) {
   return <div aria-hidden="true" className={cx('animate-pulse rounded bg-hover', className)} />
@@ -133,7 +117,7 @@ export function Empty({ icon, title, children, action }: { icon?: ReactNode; tit
 }
 
 export function Facts({ children }: { children: ReactNode }) {
-  return <dl className="grid grid-cols-[minmax(6.5rem,auto)_1fr] gap-x-4 gap-y-2">{children}</dl>
+  return <dl className="grid grid-cols-[minmax(5.5rem,auto)_1fr] gap-x-4 gap-y-2">{children}</dl>
 }
 
 export function Fact({ name, children }: { name: ReactNode; children: ReactNode }) {

@@ -4,7 +4,7 @@ import { Download, ScrollText, ShieldAlert, ShieldCheck } from 'lucide-react'
 import { address, read } from '@/api/client'
 import type { AuditEntry, ListAuditData, ListAuditResponses, Verdict, VerifyAuditData, VerifyAuditResponses } from '@/api/generated'
 import { useNameOf } from '@/features/session/queries'
-import { fullTime, words } from '@/lib/words'
+import { fullTime, moment, words } from '@/lib/words'
 import { Page } from '@/shell/page'
 import { Id } from '@/ui/copy'
 import { SearchBox } from '@/ui/fields'
@@ -31,6 +31,15 @@ function Actor({ of }: { of: string }) {
   return <span title={of}>{nameOf(of)}</span>
 }
 
+function When({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={fullTime(at)} className="num whitespace-nowrap text-ink-2">
+      <span className="max-md:hidden">{fullTime(at)}</span>
+      <span className="md:hidden">{moment(at)}</span>
+    </time>
+  )
+}
+
 const COLUMNS: Columns<AuditEntry> = [
   { id: 'action', header: 'What', cell: ({ row }) => <span className="font-medium whitespace-nowrap">{words(row.original.action)}</span> },
   { id: 'actor', header: 'Who', cell: ({ row }) => <Actor of={row.original.actor} /> },
@@ -49,7 +58,7 @@ const COLUMNS: Columns<AuditEntry> = [
       ),
   },
   { id: 'sequence', header: 'Place', cell: ({ row }) => <span className={cx('num', !row.original.sequence && 'text-ink-3')}>{row.original.sequence ?? 'not sealed yet'}</span> },
-  { id: 'at', header: 'When', cell: ({ row }) => <span className="num whitespace-nowrap text-ink-2">{fullTime(row.original.at)}</span> },
+  { id: 'at', header: 'When', cell: ({ row }) => <When at={row.original.at} /> },
 ]
 
 export function AuditPage() {
@@ -59,7 +68,7 @@ export function AuditPage() {
   const check = useMutation({ mutationFn: () => read<VerifyAuditData, VerifyAuditResponses>('/audit/verify', {}) })
   const change = (more: AuditFilters) => void navigate({ to: '/audit', search: { ...filters, ...more } as never })
   const box = (name: keyof AuditFilters, label: string, placeholder = label) => (
-    <SearchBox label={label} placeholder={placeholder} value={filters[name]} onSearch={(value) => change({ [name]: value } as AuditFilters)} className="w-44 max-md:w-full" />
+    <SearchBox label={label} placeholder={placeholder} value={filters[name]} onSearch={(value) => change({ [name]: value } as AuditFilters)} className={cx('max-md:w-[calc(50%-0.25rem)]', name === 'action' ? 'w-60' : 'w-44')} />
   )
   return (
     <Page

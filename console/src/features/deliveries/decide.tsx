@@ -80,7 +80,7 @@ export function Discard({ delivery, onClose }: { delivery: DeliveryDetail; onClo
     >
       <div className="grid gap-4">
         <p className="text-ink-2">The customer will not get this message. It stays on record, and it cannot be sent again afterwards.</p>
-        <TextField label="Why" value={note} maxLength={200} onChange={(event) => setNote(event.target.value)} autoFocus hint="Required. It stands in the audit: name nobody." />
+        <TextField label="Why" value={note} maxLength={200} onChange={(event) => setNote(event.target.value)} data-first hint="Required. It stands in the audit: name nobody." />
         {discard.isError && <ProblemCard error={discard.error} />}
       </div>
     </Dialog>

@@ -51,7 +51,7 @@ function Delivery({ shown }: { shown: DeliveryDetail }) {
         <div className="grid min-w-0 gap-4">
           <Card title="What is sent">
             <div className="p-4">
-              <Raw of={readable(shown.payload)} />
+              <Payload of={shown.payload} />
             </div>
           </Card>
           <Attempts shown={shown} />
@@ -103,11 +103,12 @@ function Delivery({ shown }: { shown: DeliveryDetail }) {
   )
 }
 
-function readable(payload: string): unknown {
+/** A message reads as one; what a program gets is shown as it gets it. */
+function Payload({ of }: { of: string }) {
   try {
-    return JSON.parse(payload)
+    return <Raw of={JSON.parse(of) as unknown} />
   } catch {
-    return payload
+    return <p className="max-w-prose text-sm leading-6 break-words whitespace-pre-wrap">{of}</p>
   }
 }
 
@@ -115,6 +116,7 @@ function Attempts({ shown }: { shown: DeliveryDetail }) {
   const nameOf = useNameOf()
   return (
     <Card title="What happened to it">
+      {(shown.history ?? []).length === 0 && <p className="px-4 py-3 text-ink-2">It was there with the answer itself: nothing had to be tried.</p>}
       <ol className="divide-y divide-line">
         {[...(shown.history ?? [])].reverse().map((each, index) => (
           <li key={index} className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 py-2.5">

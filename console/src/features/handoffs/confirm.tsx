@@ -2,7 +2,7 @@ import { useState } from 'react'
 import type { HandoffDetail } from '@/api/generated'
 import type { HandoffActs } from '@/features/handoffs/queries'
 import { useMe, useNameOf, useOperators } from '@/features/session/queries'
-import { callTitle, money, moneyIn, words } from '@/lib/words'
+import { callTitle, money, moneyIn, sentence, words } from '@/lib/words'
 import { Dialog } from '@/ui/dialog'
 import { SelectField, TextArea, TextField } from '@/ui/fields'
 import { Values } from '@/ui/json'
@@ -46,7 +46,7 @@ function verb(handoff: HandoffDetail): string {
   if (!first) return 'Approve'
   const sum = moneyIn(first.arguments ?? {})
   const what = `${callTitle(first.tool).toLowerCase()}${sum ? ` of ${money(sum)}` : ''}`.replace(/^issue /, '')
-  return more.length > 0 ? `Approve ${handoff.proposed?.length} actions` : `Approve ${what}`
+  return `Approve ${what}${more.length > 0 ? ` and ${more.length} more` : ''}`
 }
 
 function Approve({ handoff, acts, onClose }: Props) {
@@ -93,7 +93,7 @@ function Approve({ handoff, acts, onClose }: Props) {
             ) : (
               <>
                 <li>
-                  {(shown.proposed ?? []).map((call) => callTitle(call.tool)).join(', ')} runs with these arguments, once, for{' '}
+                  {sentence((shown.proposed ?? []).map((call) => callTitle(call.tool)))} {(shown.proposed ?? []).length > 1 ? 'run' : 'runs'} with these arguments, once, for{' '}
                   <span className="font-medium text-ink">{shown.customer.name || shown.customerId}</span>.
                 </li>
                 <li>The customer is told what then really happened.</li>
@@ -134,7 +134,7 @@ function Reject({ handoff, acts, onClose }: Props) {
           {(handoff.proposed ?? []).length > 0 ? `${(handoff.proposed ?? []).map((call) => call.summary || callTitle(call.tool)).join(' ')} will not happen. ` : ''}
           The customer gets the words below, as written. It is final for this request.
         </p>
-        <TextArea label="Reply to the customer" rows={5} maxLength={8000} value={reply} onChange={(event) => setReply(event.target.value)} hint={reply.trim() ? (draft && reply === draft ? 'A draft by rules. Every claim in it is backed by facts.' : 'Goes out as written.') : 'Empty: the customer is told plainly that it was declined.'} autoFocus />
+        <TextArea label="Reply to the customer" rows={5} maxLength={8000} value={reply} onChange={(event) => setReply(event.target.value)} hint={reply.trim() ? (draft && reply === draft ? 'A draft by rules. Every claim in it is backed by facts.' : 'Goes out as written.') : 'Empty: the customer is told plainly that it was declined.'} data-first />
         <TextField label="Note" value={note} maxLength={2000} onChange={(event) => setNote(event.target.value)} hint="Optional, for other operators." />
         {acts.reject.isError && <ProblemCard error={acts.reject.error} />}
       </div>
@@ -161,7 +161,7 @@ function Reply({ handoff, acts, onClose }: Props) {
     <Dialog title="Reply to the customer" open wide onClose={onClose} onSubmit={submit} footer={<Footer onClose={onClose} label="Send and close the handoff" busy={acts.resolve.isPending} disabled={!reply.trim()} />}>
       <div className="grid gap-4">
         <blockquote className="max-h-32 overflow-y-auto border-l-2 border-line-strong pl-3 break-words whitespace-pre-wrap text-ink-2">{handoff.message}</blockquote>
-        <TextArea label="Your reply" rows={6} maxLength={8000} value={reply} onChange={(event) => setReply(event.target.value)} autoFocus hint={draft && reply === draft ? 'A draft by rules: read it before you send it.' : 'Goes out as written, to where the customer wrote from.'} />
+        <TextArea label="Your reply" rows={6} maxLength={8000} value={reply} onChange={(event) => setReply(event.target.value)} data-first hint={draft && reply === draft ? 'A draft by rules: read it before you send it.' : 'Goes out as written, to where the customer wrote from.'} />
         <TextField label="Note" value={note} maxLength={2000} onChange={(event) => setNote(event.target.value)} hint="Optional, for other operators." />
         {proposed.length > 0 && (
           <p className="rounded-lg bg-sunken p-3 text-ink-2">
@@ -185,7 +185,7 @@ function Note({ acts, onClose }: Props) {
       footer={<Footer onClose={onClose} label="Save note" busy={acts.note.isPending} disabled={!note.trim()} />}
     >
       <div className="grid gap-4">
-        <TextArea label="Note" rows={4} maxLength={2000} value={note} onChange={(event) => setNote(event.target.value)} autoFocus hint="For other operators. It cannot be changed later." />
+        <TextArea label="Note" rows={4} maxLength={2000} value={note} onChange={(event) => setNote(event.target.value)} data-first hint="For other operators. It cannot be changed later." />
         {acts.note.isError && <ProblemCard error={acts.note.error} />}
       </div>
     </Dialog>
@@ -209,7 +209,7 @@ function Reassign({ handoff, acts, onClose }: Props) {
       <div className="grid gap-4">
         {handoff.assignee && <p className="text-ink-2">It is with {nameOf(handoff.assignee)} now.</p>}
         {known ? (
-          <SelectField label="To" value={to} onChange={(event) => setTo(event.target.value)} autoFocus hint={known.length === 0 ? 'There is no other operator yet; an admin adds them.' : 'They hold it for fifteen minutes, as if they had claimed it.'}>
+          <SelectField label="To" value={to} onChange={(event) => setTo(event.target.value)} data-first hint={known.length === 0 ? 'There is no other operator yet; an admin adds them.' : 'They hold it for fifteen minutes, as if they had claimed it.'}>
             <option value="">Choose somebody</option>
             {known.map((each) => (
               <option key={each.id} value={each.id}>
@@ -218,7 +218,7 @@ function Reassign({ handoff, acts, onClose }: Props) {
             ))}
           </SelectField>
         ) : (
-          <TextField label="To" value={to} onChange={(event) => setTo(event.target.value)} autoFocus placeholder="opr_…" hint="The id of an operator, or the name of a key." />
+          <TextField label="To" value={to} onChange={(event) => setTo(event.target.value)} data-first placeholder="opr_…" hint="The id of an operator, or the name of a key." />
         )}
         {acts.reassign.isError && <ProblemCard error={acts.reassign.error} />}
       </div>

@@ -59,7 +59,7 @@ export function InboxPage() {
           </div>
           <Filters filters={filters} change={change} />
         </header>
-        <div className="min-h-0 flex-1 overflow-y-auto max-md:pb-16">
+        <div className="min-h-0 flex-1 overflow-y-auto">
           {found.isPending && <SkeletonRows rows={7} />}
           {found.isError && <ProblemCard className="m-3" error={found.error} retry={() => void found.refetch()} />}
           {found.data && items.length === 0 && <NothingWaits filtered={Object.keys(filters).length > 0} clear={() => void navigate({ to: '/inbox', search: {} })} />}
@@ -79,7 +79,7 @@ export function InboxPage() {
           )}
         </div>
       </div>
-      <div className={cx('min-h-0 min-w-0 flex-1 overflow-y-auto max-md:pb-16', !handoffId && 'max-md:hidden')}>
+      <div className={cx('min-h-0 min-w-0 flex-1 overflow-y-auto', !handoffId && 'max-md:hidden')}>
         <Outlet />
       </div>
     </div>

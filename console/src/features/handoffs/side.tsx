@@ -13,7 +13,7 @@ export function Clocks({ handoff }: { handoff: HandoffDetail }) {
   if (clocks.length === 0) return null
   const calendar = clocks[0]?.calendar
   return (
-    <Card title="Clocks" aside={<span className="text-xs text-ink-3">{calendar ? `Calendar ${words(calendar).toLowerCase()}` : ''}</span>}>
+    <Card title="Clocks" aside={<span className="text-xs text-ink-3">{calendar ? `Business time, ${calendar === 'always' ? 'around the clock' : `calendar ${calendar}`}` : ''}</span>}>
       <ul className="grid gap-3.5 p-4">
         {clocks.map((clock) => (
           <Clock key={clock.kind} clock={clock} />
@@ -45,7 +45,7 @@ function Clock({ clock }: { clock: ShownClock }) {
         <rect width={share * 100} height="4" className={cx(share > 0.8 && clock.state === 'running' ? 'fill-warn' : BAR[clock.state])} />
       </svg>
       <p className="num text-xs text-ink-3">
-        {duration(clock.elapsedSeconds)} of {duration(clock.targetSeconds)} business time
+        {duration(clock.elapsedSeconds)} of {duration(clock.targetSeconds)}
         {clock.state === 'running' && clock.dueAt && ` · due ${moment(clock.dueAt)}`}
       </p>
     </li>

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react'
 import type { HandoffDetail, ShownAction } from '@/api/generated'
 import { conversationQuery } from '@/features/handoffs/queries'
 import { useNameOf } from '@/features/session/queries'
-import { callTitle, money, moneyIn, percent, words } from '@/lib/words'
+import { callTitle, percent, words } from '@/lib/words'
 import { Values } from '@/ui/json'
 import { Badge, Card, cx, Skeleton } from '@/ui/parts'
 import { Ago } from '@/ui/time'
@@ -24,10 +24,7 @@ export function OnTheTable({ handoff }: { handoff: HandoffDetail }) {
       <ol className="divide-y divide-line">
         {proposed.map((call, index) => (
           <li key={index} className="grid gap-2 px-4 py-3">
-            <div className="flex flex-wrap items-baseline justify-between gap-2">
-              <span className="text-sm font-semibold">{call.summary || callTitle(call.tool)}</span>
-              {moneyIn(call.arguments ?? {}) && <span className="num text-base font-semibold">{money(moneyIn(call.arguments ?? {}) as never)}</span>}
-            </div>
+            <p className="text-sm font-semibold">{call.summary || callTitle(call.tool)}</p>
             <Values of={call.arguments ?? {}} />
           </li>
         ))}

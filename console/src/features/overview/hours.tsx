@@ -27,7 +27,7 @@ export function Hours({ series }: { series: Record<string, Point[]> }) {
               <title>{`${clockTime(each.at)}: ${each.count} received, ${person} needed a person`}</title>
               <rect x={index * width} width={width} y="0" height={HEIGHT} className="fill-transparent" />
               <rect x={index * width + width * 0.18} width={width * 0.64} y={HEIGHT - all} height={Math.max(0, all - foot)} className="fill-accent" />
-              <rect x={index * width + width * 0.18} width={width * 0.64} y={HEIGHT - foot} height={foot} className="fill-warn" />
+              <rect x={index * width + width * 0.18} width={width * 0.64} y={HEIGHT - foot} height={foot} className="fill-chart-warn" />
             </g>
           )
         })}

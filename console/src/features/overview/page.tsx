@@ -113,9 +113,9 @@ function Rates({ shown }: { shown: Dashboard | undefined }) {
   const rows: (readonly [string, ReactNode, string, object])[] = [
     ['Answered', interactions.answered ?? 0, '/interactions', {}],
     ['Needed a person', percent(interactions.escalationRate), '/inbox', {}],
-    ['Answer, half of them within', seconds(times.answer?.p50), '/interactions', {}],
-    ['Claimed, half of them within', seconds(times.claim?.p50), '/inbox', { status: 'claimed' }],
-    ['Decided, half of them within', seconds(times.decision?.p50), '/inbox', { status: 'resolved' }],
+    ['Median time to answer', seconds(times.answer?.p50), '/interactions', {}],
+    ['Median time to claim', seconds(times.claim?.p50), '/inbox', { status: 'claimed' }],
+    ['Median time to decide', seconds(times.decision?.p50), '/inbox', { status: 'resolved' }],
     ['Clocks missed', late, '/inbox', { breached: 'true' }],
   ]
   return (
@@ -199,7 +199,7 @@ function Legend() {
         <span className="size-2 rounded-sm bg-accent" /> by the agent
       </span>
       <span className="flex items-center gap-1.5">
-        <span className="size-2 rounded-sm bg-warn" /> asked a person
+        <span className="size-2 rounded-sm bg-chart-warn" /> asked a person
       </span>
     </span>
   )

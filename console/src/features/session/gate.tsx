@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { onStepUp } from '@/api/client'
-import { entersAsLocal, sessionQuery, stepUp } from '@/features/session/queries'
+import { enterAsLocal, entersAsLocal, sessionQuery, stepUp } from '@/features/session/queries'
 import { ChangePassword, SignIn } from '@/features/session/sign-in'
 import { Dialog } from '@/ui/dialog'
 import { TextField } from '@/ui/fields'
@@ -11,6 +11,11 @@ import { ProblemCard } from '@/ui/problem'
 /** Nothing of the console is there before somebody is signed in. */
 export function Gate({ children }: { children: ReactNode }) {
   const session = useQuery(sessionQuery)
+  const [entered, setEntered] = useState(entersAsLocal)
+  const enter = () => {
+    enterAsLocal()
+    setEntered(true)
+  }
   if (session.isPending) return <div role="status" aria-label="Loading" className="h-full" />
   if (session.isError) {
     return (
@@ -21,7 +26,7 @@ export function Gate({ children }: { children: ReactNode }) {
   }
   const who = session.data
   if (who === null) return <SignIn local={null} />
-  if (who.kind === 'local' && !entersAsLocal()) return <SignIn local={who.organisation} />
+  if (who.kind === 'local' && !entered) return <SignIn local={who.organisation} onLocal={enter} />
   if (who.passwordChangeNeeded) return <ChangePassword />
   return (
     <>
@@ -81,7 +86,7 @@ function StepUp() {
         <p className="text-ink-2">
           What you are about to do moves much money or changes who may do what. Nothing was done yet. The password counts for five minutes.
         </p>
-        <TextField label="Password" type="password" autoComplete="current-password" autoFocus value={password} onChange={(event) => setPassword(event.target.value)} />
+        <TextField label="Password" type="password" autoComplete="current-password" data-first value={password} onChange={(event) => setPassword(event.target.value)} />
         {error !== null && <ProblemCard error={error} />}
       </div>
     </Dialog>

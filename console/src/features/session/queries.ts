@@ -25,18 +25,19 @@ export const sessionQuery = queryOptions<WhoIsCalling | null>({
 /** Whoever sits at the machine of `make up` is somebody already; they still say so once per tab. */
 export const entersAsLocal = (): boolean => sessionStorage.getItem(LOCAL) === 'yes'
 
-export function enterAsLocal(client: QueryClient): void {
+export function enterAsLocal(): void {
   sessionStorage.setItem(LOCAL, 'yes')
-  void client.invalidateQueries({ queryKey: ['session'] })
 }
 
 export async function signIn(client: QueryClient, body: SignInData['body']): Promise<void> {
   const who = await act<SignInData, SignInResponses>('POST', '/session', { body })
-  client.clear()
+  // Nothing that somebody else was shown.
+  client.removeQueries({ predicate: (query) => query.queryKey[0] !== 'session' })
   client.setQueryData(sessionQuery.queryKey, who)
 }
 
-export async function signOut(client: QueryClient, who: WhoIsCalling): Promise<void> {
+/** Ends with a new page: nothing of what was shown stays in memory. */
+export async function signOut(who: WhoIsCalling): Promise<void> {
   sessionStorage.removeItem(LOCAL)
   if (who.kind === 'session') {
     try {
@@ -45,8 +46,7 @@ export async function signOut(client: QueryClient, who: WhoIsCalling): Promise<v
       if (!(error instanceof Problem) || !SIGNED_OUT.has(error.code)) throw error
     }
   }
-  client.clear()
-  await client.invalidateQueries({ queryKey: ['session'] })
+  window.location.assign('/console')
 }
 
 export async function stepUp(client: QueryClient, password: string): Promise<void> {
@@ -101,6 +101,7 @@ export function useNameOf(): (actor: string | null | undefined) => string {
     if (actor === who.name) return 'You'
     if (actor === 'local') return 'This machine'
     if (actor === 'system') return 'Holdfast'
+    if (actor === 'agent') return 'Agent'
     const found = known?.items.find((each) => each.id === actor)
     return found ? found.login : actor.startsWith('opr_') ? `Operator …${actor.slice(-5)}` : actor
   }

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { ArrowRight, MonitorCheck } from 'lucide-react'
 import { type ReactNode, useState } from 'react'
-import { changePassword, enterAsLocal, signIn } from '@/features/session/queries'
+import { changePassword, signIn } from '@/features/session/queries'
 import { Button } from '@/ui/parts'
 import { TextField } from '@/ui/fields'
 import { ProblemCard } from '@/ui/problem'
@@ -48,7 +48,7 @@ function useSubmit(send: (values: Record<string, string>) => Promise<void>) {
   return { busy, error, submit }
 }
 
-export function SignIn({ local }: { local: string | null }) {
+export function SignIn({ local, onLocal }: { local: string | null; onLocal?: () => void }) {
   const client = useQueryClient()
   const { busy, error, submit } = useSubmit(({ organisation = '', login = '', password = '' }) =>
     signIn(client, { organisation, login, password }),
@@ -60,7 +60,7 @@ export function SignIn({ local }: { local: string | null }) {
     >
       {local && (
         <>
-          <Button look="primary" className="h-auto w-full justify-start py-2.5 text-left max-md:h-auto" onClick={() => enterAsLocal(client)} autoFocus>
+          <Button look="primary" className="h-auto w-full justify-start py-2.5 text-left max-md:h-auto" onClick={onLocal} autoFocus>
             <MonitorCheck size={18} className="shrink-0" />
             <span className="min-w-0 flex-1 whitespace-normal">
               <span className="block font-semibold">Continue on this machine</span>
