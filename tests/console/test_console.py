@@ -172,6 +172,7 @@ async def test_notes_and_words_to_the_customer(open_page: OpenPage, api: Api, as
     await page.keyboard.press("n")
     await page.get_by_role("dialog").get_by_label("Note").fill("called, no answer")
     await page.get_by_role("button", name="Save note").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
     await expect(page.get_by_text("called, no answer")).to_be_visible()
     await page.keyboard.press("r")
     await page.get_by_label("Your reply").fill("Hello, this is Kim.")

@@ -29,9 +29,9 @@ function Trigger({ organisation, name, ...rest }: { organisation: string; name: 
       type="button"
       aria-haspopup="menu"
       {...rest}
-      aria-label={`Account: ${organisation} ${name}`}
       className="flex w-full items-center gap-2.5 rounded-md p-1.5 text-left hover:bg-hover md:px-2"
     >
+      <span className="sr-only">Account: </span>
       <span aria-hidden="true" className="grid size-7 shrink-0 place-items-center rounded-full bg-accent-soft text-xs font-semibold text-accent-text uppercase">
         {organisation.slice(0, 2)}
       </span>
