@@ -11,9 +11,12 @@ from settings import Settings
 from tests.sealed import PAYLOAD_KEY
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/http-api.md"
-BESIDE = {("GET", "/openapi.json"), ("HEAD", "/openapi.json"), ("GET", "/metrics"), ("OPTIONS", "/codec/decode")}
-"""Served without being in the contract: the contract itself, what only a scraper inside reads, and what a browser asks
-before it decodes for Temporal's Web UI."""
+CONSOLE = {(method, path) for method in ("GET", "HEAD") for path in ("/console", "/console/{path:path}")}
+BESIDE = CONSOLE | {
+    ("GET", "/openapi.json"), ("HEAD", "/openapi.json"), ("GET", "/metrics"), ("OPTIONS", "/codec/decode"),
+}  # fmt: skip
+"""Served without being in the contract: the contract itself, what only a scraper inside reads, what a browser asks
+before it decodes for Temporal's Web UI, and the files of the console, which hold nothing of anybody."""
 PAGES = {("GET", "/docs"), ("HEAD", "/docs")}
 
 

@@ -57,7 +57,7 @@ function Handoff({ handoff }: { handoff: HandoffDetail }) {
           <Done handoff={handoff} />
         </div>
         <div className="grid min-w-0 gap-4 md:max-xl:grid-cols-2">
-          <Clocks handoff={handoff} />
+          <Clocks handoff={handoff} prioritise={mayAct ? (priority) => acts.priority.mutate(priority, { onError: sayProblem }) : null} />
           <CustomerCard handoff={handoff} />
           <Notes handoff={handoff} add={can('operator') ? () => setAsks('note') : null} />
           <History handoff={handoff} />

@@ -1,14 +1,16 @@
 import { Link } from '@tanstack/react-router'
 import { Pause } from 'lucide-react'
-import type { HandoffDetail, ShownClock } from '@/api/generated'
+import type { HandoffDetail, Priority, ShownClock } from '@/api/generated'
 import { useNameOf } from '@/features/session/queries'
 import { duration, moment, words } from '@/lib/words'
 import { Badge, Button, Card, cx, Fact, Facts } from '@/ui/parts'
 import { Ago, Due } from '@/ui/time'
 import { toneOf } from '@/ui/tones'
 
+const PRIORITIES: readonly Priority[] = ['urgent', 'high', 'normal', 'low']
+
 /** Business time spent of business time allowed, and when that runs out by the clock on the wall. */
-export function Clocks({ handoff }: { handoff: HandoffDetail }) {
+export function Clocks({ handoff, prioritise }: { handoff: HandoffDetail; prioritise: ((priority: Priority) => void) | null }) {
   const clocks = handoff.clocks ?? []
   if (clocks.length === 0) return null
   const calendar = clocks[0]?.calendar
@@ -19,6 +21,22 @@ export function Clocks({ handoff }: { handoff: HandoffDetail }) {
           <Clock key={clock.kind} clock={clock} />
         ))}
       </ul>
+      {prioritise && (
+        <label className="flex items-center justify-between gap-3 border-t border-line px-4 py-2 text-ink-2">
+          Priority sets the targets
+          <select
+            value={handoff.priority}
+            onChange={(event) => prioritise(event.target.value as Priority)}
+            className="h-8 rounded-md border border-line-strong bg-panel px-2 text-ink max-md:h-10"
+          >
+            {PRIORITIES.map((each) => (
+              <option key={each} value={each}>
+                {words(each)}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
     </Card>
   )
 }

@@ -39,10 +39,10 @@ export function Overview() {
 function Tiles() {
   const backlog = useBacklog()
   const tiles = [
-    { name: 'Waiting for a person', count: backlog?.handoffs, to: '/inbox', search: {}, calm: 'Nobody waits', alarm: false },
-    { name: 'Past their due time', count: backlog?.overdue, to: '/inbox', search: { breached: 'true' }, calm: 'Every clock is kept', alarm: true },
-    { name: 'Dead letters', count: backlog?.deadLetters, to: '/deliveries', search: { status: 'dead_letter' }, calm: 'Everything arrived', alarm: true },
-    { name: 'Outcome unknown', count: backlog?.unknownEffects, to: '/inbox', search: {}, calm: 'Every effect is accounted for', alarm: true },
+    { name: 'Waiting for a person', count: backlog?.handoffs, to: '/inbox', search: {}, calm: 'Nobody waits', some: 'Due soonest first', alarm: false },
+    { name: 'Past their due time', count: backlog?.overdue, to: '/inbox', search: { breached: 'true' }, calm: 'Every clock is kept', some: 'Take these first', alarm: true },
+    { name: 'Dead letters', count: backlog?.deadLetters, to: '/deliveries', search: { status: 'dead_letter' }, calm: 'Everything arrived', some: 'Correct or let be', alarm: true },
+    { name: 'Outcome unknown', count: backlog?.unknownEffects, to: '/inbox', search: {}, calm: 'Every effect is accounted for', some: 'Find out, in the inbox', alarm: true },
   ] as const
   return (
     <ul className="grid grid-cols-2 gap-3 lg:grid-cols-4">
@@ -62,7 +62,7 @@ function Tiles() {
             ) : (
               <>
                 <span className={cx('num mt-1 block text-[1.75rem] leading-9 font-semibold tracking-tight', tile.alarm && tile.count > 0 && 'text-bad')}>{tile.count}</span>
-                <span className="block text-xs text-ink-3">{tile.count === 0 ? tile.calm : 'Show them'}</span>
+                <span className="block text-xs text-ink-3">{tile.count === 0 ? tile.calm : tile.some}</span>
               </>
             )}
           </Link>

@@ -59,11 +59,11 @@ export async function changePassword(client: QueryClient, password: string, newP
   client.setQueryData(sessionQuery.queryKey, who)
 }
 
-/** What an answer says about the session counts at once: the next thing shown is the sign-in. */
+/** An answer that speaks of the session: look how it stands. Not at once the sign-in, because whoever has just given the
+ * password again has a new cookie, and what was asked with the old one is answered as if the session were over. */
 export function heedProblem(client: QueryClient, error: unknown): void {
   if (!(error instanceof Problem)) return
-  if (SIGNED_OUT.has(error.code)) client.setQueryData(sessionQuery.queryKey, null)
-  if (error.code === 'password_change_needed') void client.invalidateQueries({ queryKey: ['session'] })
+  if (SIGNED_OUT.has(error.code) || error.code === 'password_change_needed') void client.invalidateQueries({ queryKey: ['session'] })
 }
 
 export type Scope = 'operator' | 'auditor' | 'builder' | 'admin'
