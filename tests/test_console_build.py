@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from supply import console
+from supply.lock import ROOT
 
 LOCK: dict[str, Any] = json.loads((console.SOURCES / "package-lock.json").read_text(encoding="utf-8"))
 MANIFEST: dict[str, Any] = json.loads((console.SOURCES / "package.json").read_text(encoding="utf-8"))
@@ -51,7 +52,7 @@ def test_no_page_brings_markup_of_its_own() -> None:
 def test_the_build_is_named_after_everything_it_depends_on(tmp_path: Path) -> None:
     not_ours = shutil.ignore_patterns("node_modules", "__pycache__", "generated")
     for name in ("console", "api", "domain", "schema"):
-        shutil.copytree(console.ROOT / name, tmp_path / name, ignore=not_ours)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=not_ours)
     before = console.sources_hash(tmp_path)
     assert before == console.sources_hash(), "wherever it lies"
     (tmp_path / "console" / "node_modules").mkdir()

@@ -52,7 +52,7 @@ export function DeliveriesPage() {
   return (
     <Page
       title={dead ? 'Dead letters' : 'Deliveries'}
-      aside={dead && can('operator') && <Button onClick={() => setBulk(true)}>Send again, all of these…</Button>}
+      aside={dead && can('operator') && (found.data?.pages[0]?.items.length ?? 0) > 0 && <Button onClick={() => setBulk(true)}>Send again, all of these…</Button>}
       filters={
         <>
           <FilterSelect label="Status" all="Any status" value={filters.status} options={STATUSES} onPick={(status) => change({ status } as DeliveryFilters)} />

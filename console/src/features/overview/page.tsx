@@ -22,14 +22,16 @@ export function Overview() {
       <div className="grid gap-4">
         <Tiles />
         <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-          <Queue />
-          <Rates shown={found.data} />
-        </div>
-        <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-          <Card title="Interactions per hour" aside={<Legend />}>
-            <div className="p-4">{found.data ? <Hours series={found.data.series ?? {}} /> : <Skeleton className="h-44" />}</div>
-          </Card>
-          <Deliveries shown={found.data} />
+          <div className="grid min-w-0 gap-4">
+            <Queue />
+            <Card title="Interactions per hour" aside={<Legend />}>
+              <div className="p-4">{found.data ? <Hours series={found.data.series ?? {}} /> : <Skeleton className="h-44" />}</div>
+            </Card>
+          </div>
+          <div className="grid min-w-0 gap-4">
+            <Rates shown={found.data} />
+            <Deliveries shown={found.data} />
+          </div>
         </div>
       </div>
     </Page>
