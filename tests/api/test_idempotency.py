@@ -106,7 +106,7 @@ async def test_I2_the_same_key_with_another_body_names_the_field_and_runs_nothin
     reused = await chat(api, customer, **{"requestId": "r2", field: other[field]})
     assert problem_of(reused, 422, "request_id_reused")["fields"] == [field]
     assert await effects(api, customer) == happened
-    said = other[field]["address"] if field == "sender" else OTHER[field]
+    said = OTHER[field]["address"] if field == "sender" else OTHER[field]
     assert said not in reused.text or field == "mode"
 
 
