@@ -4,6 +4,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { Problem } from '@/api/client'
 import { heedProblem } from '@/features/session/queries'
+import { watchAttention } from '@/lib/attention'
 import { router } from '@/router'
 import '@/styles.css'
 
@@ -19,6 +20,8 @@ const client: QueryClient = new QueryClient({
     },
   },
 })
+
+watchAttention()
 
 const root = document.getElementById('root')
 if (root) {

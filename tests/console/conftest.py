@@ -56,7 +56,7 @@ async def open_page(chromium: Browser, api: Api) -> AsyncIterator[OpenPage]:
     pages: list[Page] = []
     wrong: list[str] = []
 
-    async def open_one(path: str = "", *, local: bool = True, **context: Any) -> Page:
+    async def open_one(path: str = "", *, local: bool = True, own_clock: bool = False, **context: Any) -> Page:
         settings = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", "timezone_id": "UTC", **context}
         page = await (await chromium.new_context(base_url=str(api.http.base_url), **settings)).new_page()
         page.set_default_timeout(PATIENCE_MS)
@@ -64,6 +64,8 @@ async def open_page(chromium: Browser, api: Api) -> AsyncIterator[OpenPage]:
         await page.add_init_script(WATCH)
         if local:
             await page.add_init_script("sessionStorage.setItem('holdfast.local', 'yes')")
+        if own_clock:
+            await page.clock.install()
         await page.goto(f"/console{path}")
         pages.append(page)
         return page

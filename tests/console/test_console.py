@@ -280,6 +280,24 @@ async def test_what_would_run_anyway_is_stopped_by_the_policy_and_noticed(open_p
     await page.evaluate("window.violations = []")
 
 
+async def test_a_tab_that_nobody_touches_asks_for_nothing_and_keeps_no_session_alive(open_page: OpenPage) -> None:
+    page, sent = await open_page(own_clock=True), list[str]()
+    await expect(page.get_by_role("heading", name="Needs a person now")).to_be_visible()
+    page.on("request", lambda request: sent.append(request.url))
+    async with page.expect_request("**/metrics/dashboard"):
+        await page.clock.fast_forward(20_000)  # the control: it asks while somebody is there
+    await page.clock.fast_forward(11 * 60_000)
+    await page.clock.fast_forward(60_000)
+    await page.wait_for_load_state("networkidle")
+    sent.clear()
+    for _ in range(20):
+        await page.clock.fast_forward(60_000)
+    await page.wait_for_load_state("networkidle")
+    assert sent == []
+    async with page.expect_request("**/metrics/dashboard"):
+        await page.mouse.move(200, 200)
+
+
 # How it looks
 
 
@@ -345,6 +363,7 @@ async def test_dark_as_the_system_says_or_as_somebody_chose(open_page: OpenPage)
 async def test_the_first_page_is_light(open_page: OpenPage) -> None:
     page = await open_page()
     await expect(page.get_by_role("heading", name="Needs a person now")).to_be_visible()
+    await page.evaluate("document.fonts.ready.then(() => true)")
     loaded = await page.evaluate(
         "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
         ".filter((e) => e.name.includes('/console')).map((e) => [e.name.split('/').pop(), e.encodedBodySize])"

@@ -8,6 +8,7 @@ import { handoffQuery, type HandoffActs, lookAt, useHandoffActs } from '@/featur
 import { CustomerCard, Clocks, History, Notes } from '@/features/handoffs/side'
 import { Conversation, Done, OnTheTable, Outcome, Why } from '@/features/handoffs/story'
 import { useMe, useNameOf } from '@/features/session/queries'
+import { isAway } from '@/lib/attention'
 import { words } from '@/lib/words'
 import { useTitle } from '@/shell/page'
 import { useShortcuts } from '@/shell/shortcuts'
@@ -163,7 +164,7 @@ function usePresence(handoffId: string, looks: boolean) {
   useEffect(() => {
     if (!looks) return
     const tell = () => {
-      if (document.visibilityState === 'visible') lookAt(handoffId).catch(() => undefined)
+      if (document.visibilityState === 'visible' && !isAway()) lookAt(handoffId).catch(() => undefined)
     }
     tell()
     const again = setInterval(tell, 30_000)
