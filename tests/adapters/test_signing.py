@@ -130,7 +130,9 @@ def test_W2_whatever_is_altered_is_refused_with_v1a_too(changed: dict[str, str])
     assert _refused_a(headers(**{"signature": SIGNATURE_A, **changed})) == "signature_mismatch"
 
 
-@pytest.mark.parametrize("key", [b"", b"k" * 31, bytes(32), new_key_pair()[1]])
+@pytest.mark.parametrize(
+    "key", [b"", b"k" * 31, bytes(32), new_key_pair()[1]], ids=["none", "short", "zero", "another"]
+)
 def test_W2_another_key_or_none_at_all_checks_nothing(key: bytes) -> None:
     assert _refused_a(headers(signature=SIGNATURE_A), key=key) == "signature_mismatch"
 
