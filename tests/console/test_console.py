@@ -149,6 +149,28 @@ async def test_what_is_rejected_is_told_to_the_customer_in_these_words(
     assert not [r for r in await api.house.refunds() if r.customer_id == handoff["customerId"]]
 
 
+async def test_less_is_approved_and_more_than_the_rules_allow_is_not(
+    open_page: OpenPage, api: Api, asked: Asked
+) -> None:
+    handoff = await asked()
+    page = await open_page(f"/inbox/{handoff['id']}")
+    await page.get_by_role("button", name="Approve…").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_text("Approve another amount").click()
+    await dialog.get_by_label("Amount in EUR").fill("12.345")
+    await expect(dialog.get_by_text("Not an amount of this currency")).to_be_visible()
+    await dialog.get_by_label("Amount in EUR").fill("9999")
+    await dialog.get_by_role("button", name="Approve refund of €9,999.00").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("edit_refused")
+    await dialog.get_by_label("Amount in EUR").fill("120,50")
+    await expect(dialog).to_contain_text("Instead of €150.00")
+    await dialog.get_by_role("button", name="Approve refund of €120.50").click()
+    await told(page, "Approved")
+    await api.house.until_settled(handoff["interactionId"])
+    of_customer = [r for r in await api.house.refunds() if r.customer_id == handoff["customerId"]]
+    assert [r.amount for r in of_customer] == [12_050]
+
+
 async def test_much_money_asks_for_the_password_and_then_does_it(open_page: OpenPage, api: Api, asked: Asked) -> None:
     handoff = await asked(ABOVE + 1)
     page = await open_page(local=False)
@@ -307,6 +329,13 @@ PAGES = (
 )  # fmt: skip
 
 
+SERIOUS = """async () =>
+  (await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})).violations
+    .filter((v) => ['serious', 'critical'].includes(v.impact))
+    .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).slice(0, 4).join(' | ')}`)
+"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_every_page_is_for_everybody(open_page: OpenPage, api: Api, asked: Asked, theme: Any) -> None:
     """No serious finding of axe, no telephone that scrolls sideways; and a picture of each page to look at."""
@@ -316,25 +345,31 @@ async def test_every_page_is_for_everybody(open_page: OpenPage, api: Api, asked:
     axe = (SOURCES / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
     SHOTS.mkdir(parents=True, exist_ok=True)
     page, wrong = await open_page("/", color_scheme=theme), dict[str, list[str]]()
-    for pattern in PAGES:
-        path = pattern.format(**ids, delivery=delivery)
-        name = re.sub(r"\W+", "-", pattern).strip("-") or "overview"
-        await page.set_viewport_size({"width": 1440, "height": 900})
-        await page.goto(f"/console{path}")
-        await expect(page.get_by_role("heading", level=1)).to_be_visible()
-        await expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+
+    async def look(name: str) -> None:
         await page.screenshot(path=SHOTS / f"{name}-{theme}.png")
         await page.evaluate(axe)
-        found = await page.evaluate(
-            "async () => (await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})).violations"
-            ".filter((v) => ['serious', 'critical'].includes(v.impact))"
-            ".map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).slice(0, 4).join(' | ')}`)"
-        )
-        wrong |= {path: found} if found else {}
+        if found := await page.evaluate(SERIOUS):
+            wrong[name] = found
         await page.set_viewport_size({"width": 390, "height": 844})
         wide = await page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390, f"{path} scrolls sideways on a telephone"
+        assert wide <= 390, f"{name} scrolls sideways on a telephone"
         await page.screenshot(path=SHOTS / f"{name}-{theme}-telephone.png")
+        await page.set_viewport_size({"width": 1440, "height": 900})
+
+    for pattern in PAGES:
+        await page.goto(f"/console{pattern.format(**ids, delivery=delivery)}")
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        await look(re.sub(r"\W+", "-", pattern).strip("-") or "overview")
+    await page.goto(f"/console/inbox/{handoff['id']}")
+    await expect(page.get_by_role("button", name="Approve…")).to_be_visible()
+    for keys, name in (("a", "Approve exactly this?"), ("x", "Reject it?"), ("?", "Keyboard shortcuts")):
+        await page.keyboard.press(keys)
+        await expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        await look(f"dialog-{name.split()[0].lower()}")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
     assert not wrong
 
 

@@ -8,6 +8,12 @@ interface Advice {
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 
+/** The messages, or the codes, of a list of reasons. */
+function said(list: unknown): string {
+  if (!Array.isArray(list)) return ''
+  return list.map((each: unknown) => (typeof each === 'string' ? words(each) : text((each as Record<string, unknown>)?.message) || words(text((each as Record<string, unknown>)?.code)))).join(' ')
+}
+
 const KNOWN: Record<string, (p: Problem) => Advice> = {
   unreachable: () => ({
     title: 'The API cannot be reached',
@@ -22,6 +28,10 @@ const KNOWN: Record<string, (p: Problem) => Advice> = {
   approval_stale: () => ({
     title: 'This is no longer what is on the table',
     what: 'The proposal changed, or its time is over, since this page was loaded. Nothing was approved. Read it again, then decide.',
+  }),
+  edit_refused: (p) => ({
+    title: 'The rules do not allow this amount',
+    what: `Nothing changed. ${said(p.more.reasons)} ${said(p.more.issues)}`.trim(),
   }),
   not_an_approver: (p) => ({
     title: 'Your yes does not count here',

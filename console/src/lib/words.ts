@@ -59,6 +59,15 @@ export function money(value: Money): string {
   }
 }
 
+/** `120.5` of a currency as its minor units, exactly; null for what is no such amount. */
+export function minorUnits(typed: string, currency: string): number | null {
+  const digits = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
+  const found = /^(\d{1,12})(?:[.,](\d+))?$/.exec(typed.trim())
+  const fraction = found?.[2] ?? ''
+  if (!found || fraction.length > digits) return null
+  return Number(`${found[1] ?? ''}${fraction.padEnd(digits, '0')}`)
+}
+
 /** The money among arguments or results, whichever way they say it. */
 export function moneyIn(bag: Record<string, unknown>): Money | null {
   const { amount, currency } = bag

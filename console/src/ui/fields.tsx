@@ -64,7 +64,7 @@ export function FilterSelect({ label, value, onPick, options, all }: {
       value={value ?? ''}
       onChange={(event) => onPick(event.target.value || undefined)}
       className={cx(
-        'h-8 rounded-md border bg-panel pr-7 pl-2 max-md:h-10',
+        'h-8 rounded-md border bg-panel pr-7 pl-2 max-md:h-10 max-md:min-w-0 max-md:flex-1 max-md:basis-[40%]',
         value ? 'border-accent-text font-medium text-accent-text' : 'border-line-strong text-ink-2',
       )}
     >
