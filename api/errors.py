@@ -86,9 +86,11 @@ def _of_http(_: ExceptionHandler, request: Request, error: HTTPException) -> Pro
 
 
 def allowed_methods(request: Request) -> list[str]:
-    """Every method of this path: a path has one route per method here, the framework names one."""
-    scope, routes = dict(request.scope), request.app.routes
-    return [m for m in METHODS if any(r.matches({**scope, "method": m})[0] is Match.FULL for r in routes)]
+    """Every method of this path: a path has one route per method here, the framework names one. A path that is spelt
+    out comes before one with a parameter it would fit, and is not that one."""
+    scope = dict(request.scope)
+    noun = next(route for route in request.app.routes if route.matches(scope)[0] is not Match.NONE)
+    return [m for m in METHODS if noun.matches({**scope, "method": m})[0] is Match.FULL]
 
 
 def _of_validation(_: ExceptionHandler, __: Request, error: RequestValidationError) -> Problem:

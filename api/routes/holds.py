@@ -53,7 +53,7 @@ class HoldList(Value):
     next_cursor: str | None = None
 
 
-@router.post("", status_code=201, summary="Place a legal hold", dependencies=[TakesNoKey])
+@router.post("", status_code=201, summary="Place a legal hold", dependencies=[TakesNoKey], responses={404: {}})
 async def place_hold(body: PlaceBody, caller: CallerDep, services: ServicesDep) -> ShownHold:
     """When this answers, nothing it holds ends any more: not by time, and nobody is forgotten."""
     caller.need(Scope.ADMIN)

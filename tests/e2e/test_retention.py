@@ -1,6 +1,7 @@
 """D-6: what has had its time goes, by the clock and by class; what is open or held stays, and so do the figures."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ from workflows import ids
 from workflows.schedules import ensure_schedules
 
 YEAR = timedelta(days=366)
+
+
+@pytest.fixture
+async def house(
+    database_url_of_test: str, temporal: DevServer, tmp_path: Path, intents: EmbeddedIntentModel
+) -> AsyncIterator[House]:
+    """Its words stand in clear, so that one sees in the tables whether they are gone."""
+    clear = {"customer_plaintext": True}
+    async with open_house(database_url_of_test, temporal.address, tmp_path, intents=intents, settings=clear) as made:
+        yield made
 
 
 async def run(house: House, days: float = 366, *, batch: int = 250) -> RetentionResult:
