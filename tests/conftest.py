@@ -53,6 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("round_", range(metafunc.config.getoption("--rounds")))
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups must be known when the names of tests are given to the processes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         file = item.nodeid.partition("::")[0]

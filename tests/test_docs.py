@@ -286,7 +286,7 @@ async def run(page: list[Example], port: int) -> list[tuple[list[int], str]]:
 @pytest.mark.parametrize("page", EXECUTED)
 async def test_every_curl_example_answers_as_the_page_says(page: str, port: int) -> None:
     told = examples(page)
-    assert len(told) >= 4
+    assert len(told) >= 2
     for example, (statuses, answer) in zip(told, await run(told, port), strict=True):
         assert statuses == example.statuses, f"{example.script}\n{answer}"
         if example.shown is not None:

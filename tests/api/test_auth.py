@@ -87,7 +87,7 @@ ALLOWED: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
         "/decisions/dec_missing0/approve", {"digest": "0" * 64}, {"operator"}),
     ("post", "/decisions/{decisionId}/reject"): ("/decisions/dec_missing0/reject", {}, {"operator"}),
     ("post", "/decisions/evaluate"): (
-        "/decisions/evaluate", {"cases": [{"customerId": "cust_scopes"}]}, {"operator", "auditor", "builder"}),
+        "/decisions/evaluate", {"cases": [{"facts": {}}]}, {"operator", "auditor", "builder"}),
     ("get", "/interactions"): ("/interactions", None, {"operator", "auditor", "customer"}),
     ("get", "/interactions/{interactionId}"): (
         "/interactions/int_missing0", None, {"ingest", "operator", "auditor", "customer"}),

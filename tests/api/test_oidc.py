@@ -248,7 +248,7 @@ async def test_a_token_that_says_something_else_signs_nobody_in(world: World, ho
 
 async def test_a_token_for_several_that_was_made_for_us_is_ours(world: World) -> None:
     """Negative control."""
-    world.provider.claims = {"aud": ["holdfast", "somebody"], "azp": "holdfast", "iat": NOW - 30}
+    world.provider.claims = {"aud": ["holdfast", "somebody"], "azp": "holdfast", "iat": int(time.time()) - 30}
     await world.set_up()
     async with browser(world.api) as http:
         assert (await world.sign_in(http)).status_code == 200

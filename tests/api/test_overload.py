@@ -28,7 +28,7 @@ async def small(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def ask(http: httpx2.AsyncClient, customer: str, number: int) -> httpx2.Response:
     body = {"customerId": customer, "message": "the app crashes whenever I log in", "requestId": f"over{number}"}
-    return await http.post("/chat", json=body)
+    return await http.post("/chat", json=body, headers={"Prefer": "wait=60"})
 
 
 async def keys_of(house: House, customer: str) -> set[str]:

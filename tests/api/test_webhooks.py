@@ -123,13 +123,14 @@ async def test_of_two_people_redriving_one_is_first_and_the_other_hears_who(api:
     losers = [a for a in answers if a.status_code == 409]
     assert len(winners) + len(losers) == 10
     decided_by = {a.json()["decidedBy"] for a in winners}
-    assert len(decided_by) == 1
+    # A word that comes when the first round has ended again begins another.
+    again = await until(api, dead["id"], "dead_letter")  # it is still switched off
+    assert again["reason"] == "endpoint_disabled"
+    assert 1 <= len(decided_by) <= again["round"] <= 2
     for answer in losers:
         told = problem_of(answer, 409, "conflict")
-        assert {told["by"]} == decided_by
+        assert told["by"] in decided_by
         assert told["at"]
-    again = await until(api, dead["id"], "dead_letter")  # it is still switched off
-    assert (again["reason"], again["round"]) == ("endpoint_disabled", 1)
 
 
 async def test_a_discarded_one_is_never_sent_and_keeps_the_note(api: Api, hook: Receiver) -> None:

@@ -21,6 +21,7 @@ CHOSEN_BY_THE_OPERATOR = {
     "adapters/embedded/processes.py": "whether a port of this machine is free",
     "stack.py": "the local stack's own API",
     "api/main.py": "listens, and calls nobody",
+    "api/malformed.py": "what it answers where something is no HTTP",
 }
 
 

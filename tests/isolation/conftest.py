@@ -55,12 +55,23 @@ class Street:
 
     async def quiet(self, organisation: str) -> None:
         """Returns when nothing of what was asked before is still at work on this organisation's rows."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             alike, last = 0, self.rows(organisation)
             while alike < 3:
                 await asyncio.sleep(0.1)
                 now = self.rows(organisation)
-                alike, last = (alike + 1 if now == last else 0), now
+                alike, last = (alike + 1 if now == last and not self._at_work(organisation) else 0), now
+
+    def _at_work(self, organisation: str) -> bool:
+        """Or will be in a moment: an erasure looks again after two minutes, a delivery is tried again."""
+        begun = (
+            "SELECT EXISTS (SELECT FROM erasures WHERE organisation = %(o)s AND finished_at IS NULL"
+            " AND (erased_at IS NULL OR erased_at < now() - interval '100 s'))"
+            " OR EXISTS (SELECT FROM interactions WHERE organisation = %(o)s AND status = 'running')"
+            " OR EXISTS (SELECT FROM deliveries WHERE organisation = %(o)s AND status = 'pending'"
+            " AND coalesce(next_attempt_at, now()) < now() + interval '10 s')"
+        )
+        return bool((self.owner.execute(begun, {"o": organisation}).fetchone() or (False,))[0])
 
     def _one(self, question: str, *values: Any) -> Any:
         row = self.owner.execute(question.encode(), values).fetchone()

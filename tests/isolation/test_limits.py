@@ -115,7 +115,8 @@ def test_X12_nothing_a_caller_sends_is_without_a_limit(street: Street) -> None:
         if unbounded(place.schema)
     }
     # A preference that cannot be understood is ignored, as RFC 7240 asks; the server bounds headers as a whole.
-    assert found == {"post /chat: header prefer"}
+    takes = ("/chat", "/proposals", "/interactions/{interactionId}/verify")
+    assert found == {f"post {path}: header prefer" for path in takes}
 
 
 @pytest.mark.parametrize(
