@@ -56,8 +56,8 @@ worker: $(RUN) ## Run one more worker beside `make up`
 api: $(RUN) ## Run one more API beside `make up`: make api PORT=8001
 	@. ./.data/stack.env && HOLDFAST_API_PORT=$(or $(PORT),8001) exec $(BIN)/python -m api.main
 
-# Without ARGS the whole suite, in processes with servers of their own: one more than two cores, for they often wait.
-JOBS ?= 3
+# Without ARGS the whole suite, in processes with servers of their own.
+JOBS ?= 2
 SUITE := --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder --durations 25 --durations-min 1
 
 test: $(DEV) ## Run the tests
