@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
+from starlette.routing import Match
+from starlette.types import Scope as AsgiScope
 
 from api.auth import Caller, CallerDep, Scope
 from api.deciding import Ending, Yes
@@ -21,7 +23,17 @@ from domain.values import CustomerId, DecisionId, Intent, InteractionId, Json, M
 from domain.why import Why, why
 from schema.decision_list import DecisionFilters, ListedDecision, approval_of, get_decision, list_decisions
 
-router = APIRouter(prefix="/decisions", tags=["decisions"], route_class=StrictRoute)
+EVALUATE = "/decisions/evaluate"
+
+
+class DecisionRoute(StrictRoute):
+    """Of one decision, whatever its id; `evaluate` is none, and has a route of its own."""
+
+    def matches(self, scope: AsgiScope) -> tuple[Match, AsgiScope]:
+        return (Match.NONE, {}) if scope["path"] == EVALUATE else super().matches(scope)
+
+
+router = APIRouter(prefix="/decisions", tags=["decisions"], route_class=DecisionRoute)
 
 DecisionPath = Annotated[ObjectId, Path(alias="decisionId")]
 
