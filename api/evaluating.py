@@ -83,7 +83,7 @@ class Case(Body):
     confirmed: Flag = False
     intent: Intent | None = None
     """Judge it as our own agent's suggestion, for what a customer wanted, instead of as one from outside."""
-    confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    confidence: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
     """How sure our own agent is; it counts only with an intent."""
 
     @model_validator(mode="after")

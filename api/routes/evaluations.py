@@ -17,7 +17,11 @@ class EvaluationRoute(StrictRoute):
 router = APIRouter(tags=["decisions"], route_class=EvaluationRoute)
 
 
-@router.post("/decisions/evaluate", summary="What would be decided, for many cases, without any effect")
+@router.post(
+    "/decisions/evaluate",
+    summary="What would be decided, for many cases, without any effect",
+    responses={404: {}},
+)
 async def evaluate_cases(body: EvaluateBody, caller: CallerDep, services: ServicesDep) -> Evaluation:
     """Up to 1,000 cases: of customers on record, or with facts of your own. Nothing is kept. The rules, limits and
     facts are those of the real thing, short of what the ledger and open conversations would say at that moment."""
