@@ -58,7 +58,7 @@ api: $(RUN) ## Run one more API beside `make up`: make api PORT=8001
 
 # Without ARGS the whole suite, in processes with servers of their own.
 JOBS ?= 2
-SUITE := --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder --durations 25 --durations-min 1
+SUITE := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 1
 
 test: $(DEV) ## Run the tests
 	@$(BIN)/python -m pytest $(or $(ARGS),$(SUITE))

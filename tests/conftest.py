@@ -26,9 +26,10 @@ __all__ = ["database", "database_url_of_test", "postgres"]
 ROUNDS = 2
 """How often a race is run where nobody asks for more."""
 
-ALONE = ("tests/faults/", "tests/crash/")
-"""What kills and stops the product's processes and looks at what becomes of them: never two of these at once."""
-LONGEST_FIRST = (*ALONE, "tests/test_stack.py", "tests/test_migrating.py", "tests/api/test_openapi.py")
+LONGEST_FIRST = (
+    *("tests/faults/", "tests/crash/"),
+    *("tests/test_stack.py", "tests/test_migrating.py", "tests/api/test_openapi.py"),
+)
 """With several processes, what takes minutes must not be what the last of them begins with."""
 
 
@@ -53,11 +54,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("round_", range(metafunc.config.getoption("--rounds")))
 
 
-@pytest.hookimpl(tryfirst=True)  # the groups must be known when the names of tests are given to the processes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("alone" if file.startswith(ALONE) else file))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FIRST))
 

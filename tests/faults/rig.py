@@ -87,7 +87,7 @@ async def run(tier: Tier, seed: int, *, name: str = "", worker: str = GUARDED) -
 
 
 def fresh_folder(name: str) -> Path:
-    folder = RUNS / f"{time.strftime('%m%d-%H%M%S')}-{name}"
+    folder = RUNS / f"{time.strftime('%m%d-%H%M%S')}-{name}-{os.getpid()}"
     folder.mkdir(parents=True)
     return folder
 

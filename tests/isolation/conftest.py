@@ -68,6 +68,7 @@ class Street:
             "SELECT EXISTS (SELECT FROM erasures WHERE organisation = %(o)s AND finished_at IS NULL"
             " AND (erased_at IS NULL OR erased_at < now() - interval '100 s'))"
             " OR EXISTS (SELECT FROM interactions WHERE organisation = %(o)s AND status = 'running')"
+            " OR EXISTS (SELECT FROM handoff_wakes WHERE organisation = %(o)s)"
             " OR EXISTS (SELECT FROM deliveries WHERE organisation = %(o)s AND status = 'pending'"
             " AND coalesce(next_attempt_at, now()) < now() + interval '10 s')"
         )

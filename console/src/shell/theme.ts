@@ -18,6 +18,8 @@ function show(): void {
 }
 
 dark.addEventListener('change', show)
+// What was chosen, or what the system said, may have changed since the page's first moment.
+show()
 
 export function choose(theme: Theme): void {
   if (theme === 'system') localStorage.removeItem(KEY)
