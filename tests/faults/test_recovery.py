@@ -277,10 +277,10 @@ async def test_O3_what_hangs_is_named_too(
     hanging = town.stack.pause(name)
     begun = time.monotonic()
     try:
-        assert await town.readiness() == (503, [name])
-        took = time.monotonic() - begun
-        record_property("seconds until it is named", round(took, 1))
-        assert took < 8  # 2 are meant; the machine may be busy
+        async with asyncio.timeout(30):  # 2 s are meant; the machine may be busy
+            while await town.readiness() != (503, [name]):  # noqa: ASYNC110 - a server
+                await asyncio.sleep(0.1)
+        record_property("seconds until it is named", round(time.monotonic() - begun, 1))
     finally:
         send(hanging, signal.SIGCONT)
 
